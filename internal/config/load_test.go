@@ -1,0 +1,44 @@
+package config_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shadowless/shadowless/internal/config"
+)
+
+type sample struct {
+	config.Common
+	Limit time.Duration `env:"SAMPLE_LIMIT" envDefault:"1s" doc:"a limit"`
+}
+
+func (s sample) Faults() []error {
+	return append(s.Common.Faults(), config.Positive("SAMPLE_LIMIT", s.Limit))
+}
+
+func TestLoad_ReportsEveryFaultAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load[sample]("SAMPLE_", []string{
+		"ENVIRONMENT=staging", "INSECURE_PLAIN_HTTP=true", "SAMPLE_LIMIT=-1s", "SAMPLE_LIMTI=2s", "LOG_LEVEL=loud", "CA_FILE=/does/not/exist",
+	})
+	var faults *config.FaultsError
+	require.True(t, errors.As(err, &faults))
+	for _, name := range []string{"ENVIRONMENT", "INSECURE_PLAIN_HTTP", "SAMPLE_LIMIT (-1s)", "SAMPLE_LIMTI", "LogLevel", "CA_FILE"} {
+		require.ErrorContains(t, err, name)
+	}
+}
+
+func TestLoad_AcceptsDevelopmentWithoutTLS(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load[sample]("SAMPLE_", []string{"ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true", "SAMPLE_SERVICE_HOST=10.0.0.1", "SAMPLE_PORT=tcp://x"})
+	require.NoError(t, err)
+	require.Equal(t, time.Second, c.Limit)
+}
+
+func TestVariables_AreNamedWithTheirDefaults(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, config.Variables[sample](), config.Variable{Name: "SAMPLE_LIMIT", Default: "1s", Doc: "a limit"})
+}

@@ -1,0 +1,79 @@
+// Package service is the command around a service's Run: configuration from the
+// environment, -check-config, logs, traces, signals and the exit code.
+package service
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/shadowless/shadowless/internal/config"
+	"github.com/shadowless/shadowless/internal/telemetry"
+)
+
+// flushTimeout bounds the export of the last spans.
+const flushTimeout = 5 * time.Second
+
+// Configuration is what Main needs to know of a service's configuration.
+type Configuration interface{ LoggedAt() slog.Level }
+
+// Main runs one service until SIGINT or SIGTERM and ends the process: 0 after
+// an orderly stop, 1 after a failure, 2 for a configuration that is not valid.
+func Main[C Configuration](name, prefix string, run func(context.Context, C, *slog.Logger) error) {
+	os.Exit(execute(name, prefix, run, os.Args[1:], os.Environ(), os.Stderr))
+}
+
+func execute[C Configuration](name, prefix string, run func(context.Context, C, *slog.Logger) error, args, environ []string, stderr io.Writer) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	check := flags.Bool("check-config", false, "report every fault of the configuration and end")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	cfg, err := config.Load[C](prefix, environ)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return 2
+	}
+	if *check {
+		fmt.Fprintf(stderr, "%s: the configuration is valid\n", name)
+		return 0
+	}
+	if err := runLogged(name, cfg, run); err != nil {
+		return 1
+	}
+	return 0
+}
+
+func runLogged[C Configuration](name string, cfg C, run func(context.Context, C, *slog.Logger) error) error {
+	log := telemetry.NewLogger(os.Stdout, name, cfg.LoggedAt())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	flush, err := telemetry.Setup(ctx, name)
+	if err != nil {
+		log.Error("telemetry", "error", err)
+		return err
+	}
+	err = run(ctx, cfg, log)
+	if err != nil {
+		log.Error("stopped", "error", err)
+	} else {
+		log.Info("stopped")
+	}
+	flushed, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if ferr := flush(flushed); ferr != nil {
+		log.Warn("spans were lost", "error", ferr)
+	}
+	return err
+}
