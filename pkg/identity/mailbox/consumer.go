@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,13 +13,32 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// HandlerFunc applies one message in tx. Its context ends before the server
-// would redeliver the message. Returning nil commits; an error rolls back and
-// the message comes again after a delay; an error made by [Poison] rolls back
-// and the message is never delivered again.
+const (
+	// pullExpiry and pullHeartbeat keep a leader change short: with the
+	// library's defaults a consumer was once silent for 28 s after one.
+	pullExpiry    = 3 * time.Second
+	pullHeartbeat = time.Second
+	// bindTimeout bounds the look-up of the durable.
+	bindTimeout = 5 * time.Second
+	// drainTimeout bounds how long a stop waits for fetched messages when NATS is gone.
+	drainTimeout = 2 * time.Second
+	// pruneInterval is how often old inbox rows are removed.
+	pruneInterval = time.Hour
+	// defaultAckWait is the server's, for a durable that does not say.
+	defaultAckWait = 30 * time.Second
+	// minBuffer is how many messages are fetched ahead for one worker.
+	minBuffer = 16
+)
+
+// HandlerFunc applies one message in tx, which is READ COMMITTED. Its context
+// ends before the server would redeliver the message. Returning nil commits; an
+// error rolls back and the message comes again after a delay; an error made by
+// [Poison] rolls back and the message is never delivered again. Messages may
+// arrive in any order, so what they carry is guarded by version.
 type HandlerFunc func(ctx context.Context, tx pgx.Tx, m Message) error
 
-// ConsumerConfig says which durable consumer to serve and how.
+// ConsumerConfig says which durable consumer to serve and how. Stream, Durable
+// and Handler are required.
 type ConsumerConfig struct {
 	// Stream and Durable name an existing durable pull consumer with explicit acknowledgment.
 	Stream, Durable string
@@ -79,13 +99,124 @@ func NewConsumer(js jetstream.JetStream, pool *pgxpool.Pool, config ConsumerConf
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
+	config.Logger = config.Logger.With("consumer", config.Durable, "stream", config.Stream)
 	return &Consumer{js: js, pool: pool, config: config}, nil
 }
 
-// Run applies messages until ctx ends, finishes what is in flight and returns
+// Run applies messages until ctx ends, finishes what it has fetched and returns
 // nil. It outlives outages of PostgreSQL and NATS, and waits for a durable that
 // is not declared yet.
 func (c *Consumer) Run(ctx context.Context) error {
-	<-ctx.Done()
+	var pruning sync.WaitGroup
+	pruning.Go(func() { c.pruneInbox(ctx) })
+	defer pruning.Wait()
+	var wait backoff
+	for ctx.Err() == nil {
+		err := c.serve(ctx, &wait)
+		if ctx.Err() != nil {
+			return nil
+		}
+		c.config.Logger.WarnContext(ctx, "consumer lost its messages, will bind again", "cause", reason(err))
+		sleep(ctx, wait.next())
+	}
 	return nil
+}
+
+// serve binds to the durable and handles messages until ctx ends or the
+// messages stop coming.
+func (c *Consumer) serve(ctx context.Context, wait *backoff) error {
+	binding, cancel := context.WithTimeout(ctx, bindTimeout)
+	defer cancel()
+	durable, err := c.js.Consumer(binding, c.config.Stream, c.config.Durable)
+	if err != nil {
+		return fmt.Errorf("bind to the durable: %w", err)
+	}
+	declared := durable.CachedInfo().Config
+	if declared.AckPolicy != jetstream.AckExplicitPolicy {
+		return errors.New("the durable does not acknowledge explicitly")
+	}
+	terms := c.terms(declared)
+	messages, err := durable.Messages(
+		jetstream.PullMaxMessages(max(minBuffer, 2*c.config.Workers)),
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	if err != nil {
+		return fmt.Errorf("ask for messages: %w", err)
+	}
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	slots := make(chan struct{}, c.config.Workers)
+	handle := func(msg jetstream.Msg) {
+		slots <- struct{}{}
+		workers.Go(func() {
+			defer func() { <-slots }()
+			c.process(ctx, msg, terms)
+		})
+	}
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err == nil {
+			wait.reset()
+			handle(msg)
+			continue
+		}
+		if ctx.Err() == nil {
+			messages.Stop()
+			return fmt.Errorf("next message: %w", err)
+		}
+		// What was fetched is ours: dropped, it would be delivered again only after AckWait.
+		messages.Drain()
+		draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		for {
+			msg, err := messages.Next(jetstream.NextContext(draining))
+			if err != nil {
+				return nil
+			}
+			handle(msg)
+		}
+	}
+}
+
+// terms are the durable's limits as this consumer applies them.
+type terms struct {
+	maxDeliver uint64 // 0: no limit
+	ackWait    time.Duration
+}
+
+func (c *Consumer) terms(declared jetstream.ConsumerConfig) terms {
+	t := terms{ackWait: declared.AckWait}
+	if t.ackWait <= 0 {
+		t.ackWait = defaultAckWait
+	}
+	// With BackOff declared, its first step is the wait of the first attempt.
+	for _, step := range declared.BackOff {
+		t.ackWait = min(t.ackWait, step)
+	}
+	if c.config.AckWait > 0 {
+		t.ackWait = min(t.ackWait, c.config.AckWait)
+	}
+	for _, limit := range []int{declared.MaxDeliver, c.config.MaxDeliver} {
+		if limit > 0 && (t.maxDeliver == 0 || uint64(limit) < t.maxDeliver) {
+			t.maxDeliver = uint64(limit)
+		}
+	}
+	return t
+}
+
+func (c *Consumer) pruneInbox(ctx context.Context) {
+	ticker := time.NewTicker(pruneInterval)
+	defer ticker.Stop()
+	for {
+		_, err := c.pool.Exec(ctx, `DELETE FROM mailbox_inbox WHERE consumer = $1 AND received_at < now() - $2::interval`,
+			c.config.Durable, c.config.InboxRetention)
+		if err != nil && ctx.Err() == nil {
+			c.config.Logger.WarnContext(ctx, "pruning the inbox failed", "cause", reason(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }

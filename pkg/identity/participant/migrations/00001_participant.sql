@@ -15,7 +15,7 @@ CREATE TABLE participant_tombstones (
 -- What this service answered to each erasure. It names no user.
 CREATE TABLE participant_receipts (
     erasure_id text        NOT NULL PRIMARY KEY,
-    receipt    jsonb       NOT NULL,
+    receipt    json        NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
