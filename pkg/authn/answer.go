@@ -1,0 +1,43 @@
+package authn
+
+import (
+	"errors"
+	"net/http"
+)
+
+// answer is what a client learns about an error: nothing beyond this table.
+type answer struct {
+	err      error
+	status   int
+	code     string // stable, for programs
+	sentence string // for people
+}
+
+var answers = []answer{
+	{ErrMissingToken, http.StatusUnauthorized, "missing_token", "A bearer token is required."},
+	{ErrExpired, http.StatusUnauthorized, "invalid_token", "The access token has expired."},
+	{ErrNotYetValid, http.StatusUnauthorized, "invalid_token", "The access token is not valid yet."},
+	{ErrRevoked, http.StatusUnauthorized, "invalid_token", "The access token has been revoked."},
+	{ErrMalformed, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
+	{ErrUnknownIssuer, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
+	{ErrUnknownKey, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
+	{ErrSignature, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
+	{ErrAudience, http.StatusUnauthorized, "invalid_token", "The access token is not meant for this service."},
+	{ErrClaims, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
+	{ErrForbidden, http.StatusForbidden, "forbidden", "You may not do this."},
+	{ErrStale, http.StatusServiceUnavailable, "revocations_stale", "Access cannot be checked right now."},
+	{ErrKeysUnavailable, http.StatusServiceUnavailable, "keys_unavailable", "Access cannot be checked right now."},
+	{ErrCannotAsk, http.StatusServiceUnavailable, "permission_unavailable", "The permission cannot be checked right now."},
+	{ErrTokenUnavailable, http.StatusServiceUnavailable, "token_unavailable", "Another service cannot be reached right now."},
+}
+
+var internalAnswer = answer{nil, http.StatusInternalServerError, "internal_error", "Something went wrong."}
+
+func answerFor(err error) answer {
+	for _, a := range answers {
+		if errors.Is(err, a.err) {
+			return a
+		}
+	}
+	return internalAnswer
+}

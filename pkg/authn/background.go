@@ -1,0 +1,44 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+var errClosed = fmt.Errorf("%w: token source is closed", ErrTokenUnavailable)
+
+// background runs goroutines that Close ends and waits for.
+type background struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+func newBackground() *background {
+	b := &background{}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	return b
+}
+
+// run starts f, unless Close was called.
+func (b *background) run(f func(context.Context)) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.wg.Go(func() { f(b.ctx) })
+	return true
+}
+
+func (b *background) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.cancel()
+	b.wg.Wait()
+}

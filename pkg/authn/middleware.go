@@ -1,0 +1,106 @@
+package authn
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+type contextKey struct{}
+
+// NewContext returns ctx with the caller in it.
+func NewContext(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, contextKey{}, p)
+}
+
+// FromContext returns the caller that Middleware or NewContext put into ctx.
+func FromContext(ctx context.Context) (*Principal, bool) {
+	p, ok := ctx.Value(contextKey{}).(*Principal)
+	return p, ok && p != nil
+}
+
+// Middleware lets only requests with an acceptable bearer token through to
+// next, which finds the caller by FromContext. Others get WriteError's answer,
+// and the cause goes to the log.
+func (v *Verifier) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := v.Authenticate(r)
+		if err != nil {
+			v.log.InfoContext(r.Context(), "request not authenticated", "error", err)
+			WriteError(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), p)))
+	})
+}
+
+// Authenticate verifies the bearer token of r (RFC 6750, section 2.1: the
+// Authorization header, and no other place).
+func (v *Verifier) Authenticate(r *http.Request) (*Principal, error) {
+	token, err := bearerToken(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	return v.Verify(r.Context(), token)
+}
+
+func bearerToken(h http.Header) (string, error) {
+	values := h["Authorization"]
+	if len(values) == 0 {
+		return "", ErrMissingToken
+	}
+	if len(values) > 1 {
+		return "", malformed("more than one Authorization header")
+	}
+	const scheme = "bearer "
+	value := values[0]
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", fmt.Errorf("%w: another scheme", ErrMissingToken)
+	}
+	return strings.TrimLeft(value[len(scheme):], " "), nil
+}
+
+// retryAfterSeconds is what clients are told to wait when access cannot be checked.
+const retryAfterSeconds = 2
+
+// problem is the body of an answer (RFC 9457). Code is stable, for programs.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+}
+
+// WriteError answers a request that err kept from being served: 401 with a
+// challenge (RFC 6750, section 3), 403, or 503 with Retry-After, and
+// application/problem+json that tells nothing of the cause. An error that is
+// none of this package's is a 500.
+func WriteError(w http.ResponseWriter, err error) {
+	a := answerFor(err)
+	h := w.Header()
+	switch a.status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", challenge(a))
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
+	}
+	body, _ := json.Marshal(problem{
+		Type: "about:blank", Title: http.StatusText(a.status), Status: a.status, Detail: a.sentence, Code: a.code,
+	})
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(body)
+}
+
+// challenge has no error code where no token was sent: RFC 6750, section 3.1.
+func challenge(a answer) string {
+	if a.code == "missing_token" {
+		return "Bearer"
+	}
+	return fmt.Sprintf("Bearer error=%q, error_description=%q", a.code, a.sentence)
+}

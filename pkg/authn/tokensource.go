@@ -1,0 +1,173 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// TokenSourceConfig of NewTokenSource.
+type TokenSourceConfig struct {
+	// TokenURL is the token endpoint: https://token-exchange/oauth/token.
+	TokenURL string
+	// ClientID of this service.
+	ClientID string
+	// APIKeyFile holds the API key, which is the client secret. It is read
+	// again for every request.
+	APIKeyFile string
+	// AssertionFile holds a projected workload token instead (RFC 7523).
+	AssertionFile string
+	// Audience that the token is for; "" leaves it to the endpoint.
+	Audience string
+	// Scopes asked for; none leaves them to the endpoint.
+	Scopes []string
+	// HTTPClient sends the requests; nil is a plain one.
+	HTTPClient *http.Client
+	// Logger gets failures to replace a live token; nil is slog.Default().
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// TokenSource gets service tokens for this service's own credential and keeps
+// one at hand. It is an oauth2.TokenSource, safe for concurrent use.
+type TokenSource struct {
+	live *liveToken
+	work *background
+}
+
+var _ oauth2.TokenSource = (*TokenSource)(nil)
+
+// NewTokenSource checks cfg and sends nothing yet.
+func NewTokenSource(cfg TokenSourceConfig) (*TokenSource, error) {
+	e := tokenEndpoint{
+		url: cfg.TokenURL, clientID: cfg.ClientID, apiKeyFile: cfg.APIKeyFile,
+		assertionFile: cfg.AssertionFile, client: orClient(cfg.HTTPClient), now: orNow(cfg.Now),
+	}
+	if err := e.check(); err != nil {
+		return nil, fmt.Errorf("token source: %w", err)
+	}
+	log := orLogger(cfg.Logger)
+	audience, scope := cfg.Audience, strings.Join(cfg.Scopes, " ")
+	s := &TokenSource{work: newBackground()}
+	s.live = &liveToken{now: e.now, background: s.work.run, fetch: func(ctx context.Context) (*oauth2.Token, error) {
+		form := url.Values{"grant_type": {GrantClientCredentials}}
+		setUnlessEmpty(form, "audience", audience)
+		setUnlessEmpty(form, "scope", scope)
+		t, err := e.request(ctx, form)
+		if err != nil {
+			log.WarnContext(ctx, "service token could not be fetched", "audience", audience, "error", err)
+		}
+		return t, err
+	}}
+	return s, nil
+}
+
+// Token implements oauth2.TokenSource. See TokenContext.
+func (s *TokenSource) Token() (*oauth2.Token, error) {
+	return s.TokenContext(context.Background())
+}
+
+// TokenContext returns a live token. It waits, as long as ctx allows, only if
+// there is none; a live one is replaced in the background before it ends, and
+// handed out while the endpoint is down. The error wraps ErrTokenRefused or
+// ErrTokenUnavailable.
+func (s *TokenSource) TokenContext(ctx context.Context) (*oauth2.Token, error) {
+	t, err := s.live.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := *t
+	return &own, nil
+}
+
+// Close ends background work and waits for it.
+func (s *TokenSource) Close() { s.work.close() }
+
+// Transport returns a RoundTripper that sends requests with this source's
+// token; a nil base is http.DefaultTransport. A token that is answered with
+// 401 is dropped, and the request repeated once with a new one if its body
+// allows.
+func (s *TokenSource) Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &transport{source: s, base: base}
+}
+
+type transport struct {
+	source *TokenSource
+	base   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, token, err := t.send(req, req.Body)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	t.source.live.forget(token)
+	body := req.Body
+	if body != nil && body != http.NoBody {
+		if req.GetBody == nil {
+			return resp, nil
+		}
+		if body, err = req.GetBody(); err != nil {
+			return resp, nil
+		}
+	}
+	if err := resp.Body.Close(); err != nil {
+		return nil, fmt.Errorf("close refused answer: %w", err)
+	}
+	resp, _, err = t.send(req, body)
+	return resp, err
+}
+
+func (t *transport) send(req *http.Request, body io.ReadCloser) (*http.Response, string, error) {
+	token, err := t.source.TokenContext(req.Context())
+	if err != nil {
+		if body != nil {
+			_ = body.Close() // a RoundTripper closes the body, on errors too
+		}
+		return nil, "", err
+	}
+	own := req.Clone(req.Context())
+	own.Body = body
+	token.SetAuthHeader(own)
+	resp, err := t.base.RoundTrip(own)
+	return resp, token.AccessToken, err
+}
+
+func setUnlessEmpty(form url.Values, name, value string) {
+	if value != "" {
+		form.Set(name, value)
+	}
+}
+
+func orClient(c *http.Client) *http.Client {
+	if c == nil {
+		return &http.Client{}
+	}
+	return c
+}
+
+func orNow(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
+}
+
+func orLogger(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.Default()
+	}
+	return l
+}
