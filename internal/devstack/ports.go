@@ -1,0 +1,88 @@
+package devstack
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// Names of what listens.
+const (
+	Console       = "console"
+	Orders        = "orders"
+	Billing       = "billing"
+	TokenExchange = "token-exchange"
+	IdentityRelay = "identity-relay"
+	DevIDP        = "dev-idp"
+	NATS          = "nats"
+	Postgres      = "postgres"
+)
+
+// Listeners in the order in which they are shown.
+var Listeners = []string{Console, Orders, Billing, TokenExchange, IdentityRelay, DevIDP, NATS, Postgres}
+
+// Ports maps each listener to its port on 127.0.0.1.
+type Ports map[string]int
+
+// DefaultPorts are the same on every machine, so that documentation can name them.
+func DefaultPorts() Ports {
+	return Ports{
+		Console: 8400, Orders: 8401, Billing: 8402, TokenExchange: 8403, IdentityRelay: 8404, DevIDP: 8405,
+		NATS: 8422, Postgres: 8432,
+	}
+}
+
+// FreePorts are ports that were free a moment ago, for tests.
+func FreePorts() (Ports, error) {
+	ports := Ports{}
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close() // nothing was accepted
+		}
+	}()
+	for _, name := range Listeners {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		held = append(held, l)
+		ports[name] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's address
+	}
+	return ports, nil
+}
+
+// Address of a listener, host:port.
+func (p Ports) Address(name string) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(p[name]))
+}
+
+// URL of an HTTP listener.
+func (p Ports) URL(name string) string { return "http://" + p.Address(name) }
+
+// InUse names every port that something else holds.
+func (p Ports) InUse(skip ...string) error {
+	var faults []error
+	for _, name := range Listeners {
+		if contains(skip, name) {
+			continue
+		}
+		l, err := net.Listen("tcp", p.Address(name))
+		if err != nil {
+			faults = append(faults, fmt.Errorf("port %d, which %s needs, is in use", p[name], name))
+			continue
+		}
+		_ = l.Close() // nothing was accepted
+	}
+	return errors.Join(faults...)
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
