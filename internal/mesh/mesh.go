@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,7 +22,6 @@ import (
 	"github.com/shadowless/shadowless/internal/httpclient"
 	"github.com/shadowless/shadowless/internal/httpserver"
 	"github.com/shadowless/shadowless/internal/natsconn"
-	"github.com/shadowless/shadowless/internal/postgres"
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/migrate"
@@ -119,18 +119,34 @@ func (m *Mesh) openVerifier(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make the verifier: %w", err)
 	}
-	instance, err := os.Hostname()
+	instance, err := replica(o.Name)
 	if err != nil {
-		return fmt.Errorf("name this replica: %w", err)
+		return err
 	}
-	feed, err := revocation.NewFeed(m.JetStream, revocation.FeedConfig{
-		Bucket: streams.Revocations, Instance: fmt.Sprintf("%s-%s-%d", o.Name, instance, os.Getpid()), Logger: o.Logger,
+	feed := revocation.NewFeed(m.JetStream, revocation.FeedConfig{
+		Bucket: streams.Revocations, Instance: instance, Upstream: o.revoker(), Logger: o.Logger,
 	})
-	if err != nil {
-		return fmt.Errorf("make the revocation feed: %w", err)
-	}
 	m.Go("revocation feed", func(ctx context.Context) error { return feed.Run(ctx, m.Revocations) })
 	return nil
+}
+
+// revoker is whose heartbeat tells that revocations still arrive. The relay
+// writes that heartbeat itself.
+func (o Options) revoker() string {
+	if o.Name == streams.Revoker {
+		return ""
+	}
+	return streams.RevokerHeartbeat
+}
+
+// replica names this process in the bucket of heartbeats.
+func replica(service string) (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("name this replica: %w", err)
+	}
+	// A KV key has no room for the dots of a host name.
+	return fmt.Sprintf("%s-%s-%d", service, strings.ReplaceAll(host, ".", "-"), os.Getpid()), nil
 }
 
 // Go adds background work that Serve runs. It must return nil when its context

@@ -26,6 +26,13 @@ const (
 	KeySets     = "KEYSETS"
 )
 
+// Revoker is the service whose heartbeat in the bucket tells every replica that
+// revocations still arrive.
+const (
+	Revoker          = "identity-relay"
+	RevokerHeartbeat = "relay"
+)
+
 // Lives of what is kept.
 const (
 	// IdentityMaxAge is how long an identity event stays in the stream. The
