@@ -1,0 +1,59 @@
+# `make` lists the targets. Each is one command; read it here.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# Every module of the workspace, the root first.
+MODULES = $(shell go list -m -f '{{.Dir}}')
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: needs-postgres ## Run the whole system on this machine until Ctrl-C.
+	go run ./cmd/shadowless up
+
+.PHONY: demo
+demo: needs-postgres ## Walk the golden journey (starts a system if none is running).
+	go run ./cmd/shadowless demo
+
+.PHONY: test
+test: needs ## Get what the tests need and run them all, in every module, with the race detector.
+	@for module in $(MODULES); do echo "== $$module"; (cd "$$module" && go test -race -timeout 12m ./...); done
+
+.PHONY: test-long
+test-long: needs ## What takes longer than a commit should wait for.
+	@for module in $(MODULES); do echo "== $$module"; (cd "$$module" && go test -race -timeout 60m -tags long ./...); done
+
+.PHONY: vet
+vet: ## go vet and gofmt, in every module.
+	@for module in $(MODULES); do (cd "$$module" && go vet ./...); done
+	@unformatted=$$(gofmt -l cmd internal pkg services tests); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+
+.PHONY: lint
+lint: ## golangci-lint, in every module; .golangci.yml gives a reason for each disabled linter.
+	@for module in $(MODULES); do (cd "$$module" && golangci-lint run --config "$(CURDIR)/.golangci.yml" ./...); done
+
+.PHONY: generate
+generate: ## Write the generated documentation.
+	go run ./cmd/shadowless docs
+
+.PHONY: images
+images: ## Build the container images as OCI archives in bin/images, without Docker.
+	go run ./cmd/shadowless images --out bin/images
+
+.PHONY: tidy
+tidy: ## Bring go.mod and go.sum of every module in order.
+	@for module in $(MODULES); do (cd "$$module" && GOWORK=off go mod tidy); done
+	go work sync
+
+.PHONY: needs
+needs: needs-postgres ## Install what the tests need beside Go, where it is missing (Debian).
+	@scripts/need gcc gcc
+	@scripts/need chromium chromium
+
+.PHONY: needs-postgres
+needs-postgres:
+	@scripts/need '/usr/lib/postgresql/*/bin/initdb' postgresql
