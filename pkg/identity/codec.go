@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
 	"time"
 	"unicode/utf8"
@@ -42,6 +43,8 @@ func (e Event) Validate() error {
 		return invalid("type")
 	case e.Time.IsZero() || e.Time.Year() < 1970 || e.Time.Year() > 9999:
 		return invalid("time")
+	case e.Version > math.MaxInt64: // consumers keep it in a bigint
+		return invalid("data.version")
 	case e.UserID != "" && CheckUserID(e.UserID) != nil:
 		return invalid("data.user_id")
 	case e.UserID == "" && (e.Type != TypeSessionEnded || e.SessionID == ""):

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,6 +24,9 @@ var Migrations embed.FS
 
 // DefaultStream is the stream that carries the identity events.
 const DefaultStream = "IDENTITY"
+
+// prepareInterval is how often an unreachable database is tried at the start.
+const prepareInterval = time.Second
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
@@ -110,6 +114,49 @@ func (p *Participant) Tombstones() *Tombstones { return p.tombstones }
 // erasures until ctx ends, when it returns nil. A manifest that does not fit
 // the database is an error that wraps [ErrManifest]; outages are waited out.
 func (p *Participant) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	steps, err := p.prepare(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("run participant %s: %w", p.config.Name, err)
+	}
+	consumer, err := mailbox.NewConsumer(p.config.JetStream, p.config.Pool, mailbox.ConsumerConfig{
+		Stream: p.config.Stream, Durable: p.config.Durable, Logger: p.config.Logger, OnCommit: p.publisher.Wake,
+		Handler: func(ctx context.Context, tx pgx.Tx, m mailbox.Message) error { return p.handle(ctx, tx, m, steps) },
+	})
+	if err != nil {
+		return fmt.Errorf("run participant %s: %w", p.config.Name, err)
+	}
+	if p.config.Publisher != nil {
+		return consumer.Run(ctx)
+	}
+	// Whichever of the two fails ends the other.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	published := make(chan error, 1)
+	go func() {
+		defer cancel()
+		published <- p.publisher.Run(ctx)
+	}()
+	err = consumer.Run(ctx)
+	cancel()
+	return errors.Join(err, <-published)
+}
+
+// prepare fits the manifest to the live database, for as long as that takes.
+func (p *Participant) prepare(ctx context.Context) ([]step, error) {
+	for {
+		steps, err := p.config.Manifest.steps(ctx, p.config.Pool)
+		if err == nil || errors.Is(err, ErrManifest) || ctx.Err() != nil {
+			return steps, err
+		}
+		p.config.Logger.WarnContext(ctx, "manifest could not be validated yet", "cause", err.Error())
+		timer := time.NewTimer(prepareInterval)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
 }

@@ -6,7 +6,7 @@ CREATE TABLE participant_tombstones (
     hash       bytea       NOT NULL PRIMARY KEY,
     key_id     text        NOT NULL,
     erasure_id text        NOT NULL,
-    version    numeric(20) NOT NULL,
+    version    bigint      NOT NULL,
     lifted     boolean     NOT NULL DEFAULT false,
     changed_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT participant_tombstones_hash_length CHECK (octet_length(hash) = 32)
