@@ -14,24 +14,24 @@ type answer struct {
 }
 
 var answers = []answer{
-	{ErrMissingToken, http.StatusUnauthorized, "missing_token", "A bearer token is required."},
-	{ErrExpired, http.StatusUnauthorized, "invalid_token", "The access token has expired."},
-	{ErrNotYetValid, http.StatusUnauthorized, "invalid_token", "The access token is not valid yet."},
-	{ErrRevoked, http.StatusUnauthorized, "invalid_token", "The access token has been revoked."},
-	{ErrMalformed, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
-	{ErrUnknownIssuer, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
-	{ErrUnknownKey, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
-	{ErrSignature, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
-	{ErrAudience, http.StatusUnauthorized, "invalid_token", "The access token is not meant for this service."},
-	{ErrClaims, http.StatusUnauthorized, "invalid_token", "The access token is not acceptable."},
+	{ErrMissingToken, http.StatusUnauthorized, "missing-token", "A bearer token is required."},
+	{ErrExpired, http.StatusUnauthorized, "invalid-token", "The access token has expired."},
+	{ErrNotYetValid, http.StatusUnauthorized, "invalid-token", "The access token is not valid yet."},
+	{ErrRevoked, http.StatusUnauthorized, "invalid-token", "The access token has been revoked."},
+	{ErrMalformed, http.StatusUnauthorized, "invalid-token", "The access token is not acceptable."},
+	{ErrUnknownIssuer, http.StatusUnauthorized, "invalid-token", "The access token is not acceptable."},
+	{ErrUnknownKey, http.StatusUnauthorized, "invalid-token", "The access token is not acceptable."},
+	{ErrSignature, http.StatusUnauthorized, "invalid-token", "The access token is not acceptable."},
+	{ErrAudience, http.StatusUnauthorized, "invalid-token", "The access token is not meant for this service."},
+	{ErrClaims, http.StatusUnauthorized, "invalid-token", "The access token is not acceptable."},
 	{ErrForbidden, http.StatusForbidden, "forbidden", "You may not do this."},
-	{ErrStale, http.StatusServiceUnavailable, "revocations_stale", "Access cannot be checked right now."},
-	{ErrKeysUnavailable, http.StatusServiceUnavailable, "keys_unavailable", "Access cannot be checked right now."},
-	{ErrCannotAsk, http.StatusServiceUnavailable, "permission_unavailable", "The permission cannot be checked right now."},
-	{ErrTokenUnavailable, http.StatusServiceUnavailable, "token_unavailable", "Another service cannot be reached right now."},
+	{ErrStale, http.StatusServiceUnavailable, "revocations-stale", "Access cannot be checked right now."},
+	{ErrKeysUnavailable, http.StatusServiceUnavailable, "keys-unavailable", "Access cannot be checked right now."},
+	{ErrCannotAsk, http.StatusServiceUnavailable, "permission-unavailable", "The permission cannot be checked right now."},
+	{ErrTokenUnavailable, http.StatusServiceUnavailable, "token-unavailable", "Another service cannot be reached right now."},
 }
 
-var internalAnswer = answer{nil, http.StatusInternalServerError, "internal_error", "Something went wrong."}
+var internalAnswer = answer{nil, http.StatusInternalServerError, "internal-error", "Something went wrong."}
 
 func answerFor(err error) answer {
 	for _, a := range answers {

@@ -25,10 +25,10 @@ type liveToken struct {
 	// background runs a replacement; its owner waits for it on Close.
 	background func(func(context.Context)) bool
 
-	mu        sync.Mutex
-	token     *oauth2.Token
-	renewAt   time.Time
-	flight    *tokenFlight
+	mu      sync.Mutex
+	token   *oauth2.Token
+	renewAt time.Time
+	flight  *tokenFlight
 }
 
 type tokenFlight struct {

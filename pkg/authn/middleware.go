@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -99,8 +100,8 @@ func WriteError(w http.ResponseWriter, err error) {
 
 // challenge has no error code where no token was sent: RFC 6750, section 3.1.
 func challenge(a answer) string {
-	if a.code == "missing_token" {
+	if errors.Is(a.err, ErrMissingToken) {
 		return "Bearer"
 	}
-	return fmt.Sprintf("Bearer error=%q, error_description=%q", a.code, a.sentence)
+	return fmt.Sprintf(`Bearer error="invalid_token", error_description=%q`, a.sentence)
 }

@@ -9,6 +9,7 @@ package authntest
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -100,7 +101,7 @@ func (i *Issuer) Verifier(t testing.TB, audiences ...string) *authn.Verifier {
 }
 
 // NewVerifier is authn.New for tests: it ends with the test, and gets an
-// empty, loaded revocation list if it has none.
+// empty, loaded revocation list and a silent logger if it has none.
 func NewVerifier(t testing.TB, cfg authn.Config, opts authn.Options) *authn.Verifier {
 	t.Helper()
 	if opts.Revocations == nil && !opts.SkipRevocation {
@@ -111,6 +112,9 @@ func NewVerifier(t testing.TB, cfg authn.Config, opts authn.Options) *authn.Veri
 		opts.Revocations = authn.NewRevocationList(authn.RevocationListOptions{Now: now})
 		opts.Revocations.MarkLoaded()
 		opts.Revocations.Heartbeat(now())
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	v, err := authn.New(t.Context(), cfg, opts)
 	if err != nil {
