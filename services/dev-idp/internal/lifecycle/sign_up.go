@@ -157,6 +157,11 @@ func (s *Service) linked(ctx context.Context, tx pgx.Tx, up Upstream) (users.Use
 		return users.User{}, err
 	}
 	if !user.EmailVerified {
+		// Whoever made the account never showed that the address is theirs, so their
+		// password must not open the account of the person who just did.
+		if err := users.DropPassword(ctx, tx, user.ID); err != nil {
+			return users.User{}, err
+		}
 		user.EmailVerified, user.UpdatedAt = true, s.moment()
 		if err := users.Update(ctx, tx, user); err != nil {
 			return users.User{}, err

@@ -42,6 +42,14 @@ func Update(ctx context.Context, db database.Querier, u User) error {
 	return nil
 }
 
+// DropPassword leaves the account without a password.
+func DropPassword(ctx context.Context, db database.Querier, id string) error {
+	if _, err := db.Exec(ctx, `UPDATE users SET password_hash = NULL WHERE id = $1`, id); err != nil {
+		return fmt.Errorf("drop a password: %w", err)
+	}
+	return nil
+}
+
 // Delete removes the user and, by cascade, everything that hangs on it here.
 // Grants name their subject loosely, so they are removed by hand. Error: ErrNotFound.
 func Delete(ctx context.Context, db database.Querier, id string) error {
