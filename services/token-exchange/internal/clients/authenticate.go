@@ -1,0 +1,109 @@
+package clients
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shadowless/shadowless/services/token-exchange/api"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+)
+
+// Reasons of a refusal. They go into the audit alone: a caller must not learn
+// which one it was.
+const (
+	ReasonNone        = "no_credential"
+	ReasonMalformed   = "malformed_key"
+	ReasonUnknown     = "unknown_key"
+	ReasonWrongSecret = "wrong_secret"
+	ReasonWrongClient = "wrong_client"
+	ReasonRevoked     = "key_revoked"
+	ReasonExpired     = "key_expired"
+	ReasonBlocked     = "client_blocked"
+)
+
+// ErrRefused: the credential proves no client. The error is always a
+// *RefusedError, which says why.
+var ErrRefused = errors.New("client authentication failed")
+
+// RefusedError carries the reason, and, where they are known, who tried.
+type RefusedError struct{ Reason, ClientID, KeyID string }
+
+func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+
+// Is makes it ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+// ErrNotFound: there is no such client or key.
+var ErrNotFound = errors.New("not found")
+
+// KeyFinder finds a key and its client in one query, or returns ErrNotFound.
+type KeyFinder interface {
+	KeyByID(ctx context.Context, id string) (*Key, *Client, error)
+}
+
+// Authenticator proves clients by their API keys.
+type Authenticator struct {
+	finder KeyFinder
+	hashes *keyring.Ring
+	now    func() time.Time
+	dummy  *Key
+}
+
+// NewAuthenticator makes one.
+func NewAuthenticator(finder KeyFinder, hashes *keyring.Ring, now func() time.Time) *Authenticator {
+	dummy := &Key{Hash: make([]byte, 32), HashKeyID: hashes.CurrentID()}
+	return &Authenticator{finder: finder, hashes: hashes, now: now, dummy: dummy}
+}
+
+// Proven is a client and the key that proved it.
+type Proven struct {
+	Client *Client
+	KeyID  string
+}
+
+// Authenticate proves the client that presents an API key. clientID is what it
+// calls itself; "" means whoever owns the key. A malformed key costs no
+// look-up; every other refusal costs the same work: one look-up, one hash, one
+// comparison in constant time.
+func (a *Authenticator) Authenticate(ctx context.Context, clientID, presented string) (Proven, error) {
+	if presented == "" {
+		return Proven{}, &RefusedError{Reason: ReasonNone}
+	}
+	parsed, err := api.ParseKey(presented)
+	if err != nil {
+		return Proven{}, &RefusedError{Reason: ReasonMalformed}
+	}
+	key, client, err := a.finder.KeyByID(ctx, parsed.ID())
+	known := err == nil
+	switch {
+	case errors.Is(err, ErrNotFound):
+		key, client = a.dummy, &Client{}
+	case err != nil:
+		return Proven{}, fmt.Errorf("look an API key up: %w", err)
+	}
+	sum, err := a.hashes.HashUnder(key.HashKeyID, keyring.PurposeAPIKey, presented)
+	if err != nil {
+		return Proven{}, fmt.Errorf("hash an API key: %w", err)
+	}
+	same := hmac.Equal(sum, key.Hash)
+	refused := &RefusedError{ClientID: client.ID, KeyID: key.ID}
+	switch {
+	case !known:
+		refused.Reason = ReasonUnknown
+	case !same:
+		refused.Reason = ReasonWrongSecret
+	case clientID != "" && clientID != client.ID:
+		refused.Reason = ReasonWrongClient
+	case client.Blocked:
+		refused.Reason = ReasonBlocked
+	default:
+		refused.Reason = key.State(a.now())
+	}
+	if refused.Reason != "" {
+		return Proven{}, refused
+	}
+	return Proven{Client: client, KeyID: key.ID}, nil
+}

@@ -1,0 +1,169 @@
+package signing
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+)
+
+// ErrNoKey: no key may sign yet, because none could be loaded.
+var ErrNoKey = errors.New("no signing key is loaded")
+
+// Plan is what a Store carries out: see Rotate.
+type Plan func(keys []Record) (created []Record, removed []string, err error)
+
+// Store keeps the keys.
+type Store interface {
+	// SigningKeys lists all keys in the order in which they sign.
+	SigningKeys(ctx context.Context) ([]Record, error)
+	// Rotate runs plan over all keys while no other replica can, applies what it
+	// decides, and returns the keys as they then are.
+	Rotate(ctx context.Context, plan Plan) ([]Record, error)
+}
+
+// Ring is the keys in memory. It is safe for concurrent use.
+type Ring struct {
+	store    Store
+	secrets  *keyring.Ring
+	schedule Schedule
+	now      func() time.Time
+	log      *slog.Logger
+	state    atomic.Pointer[state]
+}
+
+type state struct {
+	keys []*Key // in the order in which they sign
+	set  []byte // the JWKS document
+	etag string
+}
+
+// NewRing makes an empty ring. Rotate fills it.
+func NewRing(store Store, secrets *keyring.Ring, schedule Schedule, now func() time.Time, log *slog.Logger) *Ring {
+	return &Ring{store: store, secrets: secrets, schedule: schedule, now: now, log: log}
+}
+
+// Rotate makes the key that is due, removes those that are past their
+// retention, and loads the result. Any replica may call it at any time.
+func (r *Ring) Rotate(ctx context.Context) error {
+	records, err := r.store.Rotate(ctx, func(keys []Record) ([]Record, []string, error) {
+		now := r.now().UTC().Truncate(time.Microsecond) // as PostgreSQL keeps it
+		activates, create, removed := r.schedule.plan(keys, now)
+		if !create {
+			return nil, removed, nil
+		}
+		made, err := newRecord(r.schedule.Algorithm, r.secrets, now, activates)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.log.InfoContext(ctx, "signing key made", "kid", made.KeyID, "algorithm", made.Algorithm, "activates_at", made.ActivatesAt)
+		return []Record{made}, removed, nil
+	})
+	if err != nil {
+		return fmt.Errorf("rotate the signing keys: %w", err)
+	}
+	return r.load(records)
+}
+
+// Run rotates now and then every interval, until ctx ends.
+func (r *Ring) Run(ctx context.Context, interval time.Duration) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := r.Rotate(ctx); err != nil && ctx.Err() == nil {
+			r.log.ErrorContext(ctx, "signing keys", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// load opens what is new; a key is decrypted once.
+func (r *Ring) load(records []Record) error {
+	opened := map[string]*Key{}
+	if old := r.state.Load(); old != nil {
+		for _, k := range old.keys {
+			opened[k.KeyID] = k
+		}
+	}
+	next := &state{}
+	set := struct {
+		Keys []JWK `json:"keys"`
+	}{Keys: []JWK{}}
+	for _, record := range records {
+		k := opened[record.KeyID]
+		if k == nil {
+			var err error
+			if k, err = record.open(r.secrets); err != nil {
+				return err
+			}
+		}
+		next.keys = append(next.keys, k)
+		set.Keys = append(set.Keys, record.Public)
+	}
+	raw, err := json.Marshal(set)
+	if err != nil {
+		return fmt.Errorf("encode the key set: %w", err)
+	}
+	sum := sha256.Sum256(raw)
+	next.set, next.etag = raw, `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
+	r.state.Store(next)
+	return nil
+}
+
+// KeySet is the JWKS document and its entity tag; false before the first load.
+func (r *Ring) KeySet() (document []byte, etag string, ok bool) {
+	s := r.state.Load()
+	if s == nil {
+		return nil, "", false
+	}
+	return s.set, s.etag, true
+}
+
+// Ready returns nil when a key may sign.
+func (r *Ring) Ready() error {
+	_, err := r.current()
+	return err
+}
+
+// current is the last key whose time has come.
+func (r *Ring) current() (*Key, error) {
+	s := r.state.Load()
+	if s == nil {
+		return nil, ErrNoKey
+	}
+	now := r.now()
+	for i := len(s.keys) - 1; i >= 0; i-- {
+		if !s.keys[i].ActivatesAt.After(now) {
+			return s.keys[i], nil
+		}
+	}
+	return nil, ErrNoKey
+}
+
+// Sign makes a JWT of the type (header `typ`).
+func (r *Ring) Sign(typ string, claims jwt.Claims) (string, error) {
+	k, err := r.current()
+	if err != nil {
+		return "", err
+	}
+	token := jwt.NewWithClaims(method(k.Algorithm), claims)
+	token.Header["typ"], token.Header["kid"] = typ, k.KeyID
+	signed, err := token.SignedString(k.private)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return signed, nil
+}

@@ -1,0 +1,66 @@
+package signing
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// MaxAge is how long others may cache the key set.
+const MaxAge = 5 * time.Minute
+
+// Schedule is when keys come and go.
+type Schedule struct {
+	Algorithm    string        // of new keys
+	RotateEvery  time.Duration // how long a key signs
+	RetainFor    time.Duration // how long it is published after its successor took over
+	PublishAhead time.Duration // how long it is published before it signs
+}
+
+// Faults lists what is wrong with the schedule. minLife is the longest life of
+// a token.
+func (s Schedule) Faults(minLife time.Duration) []error {
+	var faults []error
+	if !slices.Contains(Algorithms, s.Algorithm) {
+		faults = append(faults, fmt.Errorf("signing algorithm %q is none of %q", s.Algorithm, Algorithms))
+	}
+	if s.PublishAhead < 2*MaxAge {
+		faults = append(faults, fmt.Errorf("keys must be published at least %s before they sign: others cache the key set for %s", 2*MaxAge, MaxAge))
+	}
+	if s.RotateEvery <= s.PublishAhead {
+		faults = append(faults, errors.New("keys must sign for longer than they are published ahead"))
+	}
+	if s.RetainFor < minLife+MaxAge {
+		faults = append(faults, fmt.Errorf("keys must be kept for at least %s: tokens that they signed live that long", minLife+MaxAge))
+	}
+	return faults
+}
+
+// plan decides what a rotation does: whether a key is made, from when it
+// signs, and which are removed. keys are in the order in which they sign.
+func (s Schedule) plan(keys []Record, now time.Time) (activates time.Time, create bool, remove []string) {
+	for i := range keys {
+		if i+1 < len(keys) && !keys[i+1].ActivatesAt.Add(s.RetainFor).After(now) {
+			remove = append(remove, keys[i].KeyID)
+		}
+	}
+	if len(keys) == 0 {
+		// Nobody has a key set of ours yet: nothing to wait for.
+		return now, true, nil
+	}
+	newest := keys[len(keys)-1]
+	due := newest.ActivatesAt.Add(s.RotateEvery)
+	if newest.Algorithm != s.Algorithm {
+		due = now
+	}
+	if now.Before(due.Add(-s.PublishAhead)) {
+		return time.Time{}, false, remove
+	}
+	// A service that was down when the successor was due still publishes first.
+	earliest := now.Add(s.PublishAhead)
+	if due.After(earliest) {
+		earliest = due
+	}
+	return earliest, true, remove
+}

@@ -1,0 +1,16 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/shadowless/shadowless/pkg/identity/identitytest"
+	"github.com/shadowless/shadowless/pkg/identity/migrate"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
+)
+
+func TestMain(m *testing.M) { identitytest.Main(m) }
+
+func database(t *testing.T) *identitytest.Database {
+	t.Helper()
+	return identitytest.Postgres(t, migrate.Set{Name: "token_exchange", FS: store.Migrations, Dir: "migrations"})
+}
