@@ -18,7 +18,7 @@ import (
 // Command is `shadowless images`. Its tags are those of a kong command.
 type Command struct {
 	Services []string `arg:"" optional:"" help:"Images to build; all of them when none is named."`
-	Output   string   `help:"Folder of the archives, <name>.tar." default:"bin/images" type:"path"`
+	Out      string   `help:"Folder of the archives, <name>.tar." default:"bin/images" type:"path"`
 	Tag      string   `help:"Tag of the images." default:"dev"`
 	Prefix   string   `help:"What stands before the name in a reference." default:"shadowless"`
 	Ref      string   `help:"Whole reference instead of <prefix>/<name>:<tag>; for a single image."`
@@ -89,7 +89,7 @@ func (c *Command) deliver(ctx context.Context, service string, image v1.Image, o
 			return fmt.Errorf("push to %s: %w", parsed.Context().RegistryStr(), err)
 		}
 	} else {
-		where = filepath.Join(c.Output, service+".tar")
+		where = filepath.Join(c.Out, service+".tar")
 		if err := WriteArchive(where, parsed.Name(), image); err != nil {
 			return err
 		}
