@@ -64,6 +64,11 @@ func (r *Running) StartService(ctx context.Context, name string) error {
 // SecretFile is the path of one of the system's secrets.
 func (r *Running) SecretFile(name string) string { return filepath.Join(r.StateDir, "secrets", name) }
 
+// EnvironFile holds the environment of a service's own command.
+func (r *Running) EnvironFile(service string) string {
+	return filepath.Join(r.StateDir, "config", service+".env")
+}
+
 func (r *Running) control(ctx context.Context, method, path string) error {
 	socket := filepath.Join(r.StateDir, controlSocket)
 	client := &http.Client{Timeout: controlTimeout, Transport: &http.Transport{

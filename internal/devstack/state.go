@@ -45,6 +45,9 @@ func OpenState(dir string, fresh bool) (state *State, release func() error, err 
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // the server's user must pass through; the folders inside are closed
 		return nil, nil, fmt.Errorf("make the state directory: %w", err)
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // as above, for a folder that was there
+		return nil, nil, fmt.Errorf("open the state directory to the server's user: %w", err)
+	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the lock: %w", err)

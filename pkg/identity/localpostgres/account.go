@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 )
 
@@ -35,4 +36,21 @@ func serverUser() (*account, error) {
 		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
 	return nil, errors.New("postgres refuses to run as root, and there is neither a user postgres nor nobody to run it as")
+}
+
+// canReach names the folder above dir that would not let the account through;
+// initdb's own message would be a bare "permission denied".
+func (a *account) canReach(dir string) error {
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		info, err := os.Stat(parent)
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", parent, err)
+		}
+		if info.Mode()&0o001 == 0 {
+			return fmt.Errorf("postgres runs as user %s, who may not enter %s: choose a folder outside it", a.name, parent)
+		}
+		if parent == filepath.Dir(parent) {
+			return nil
+		}
+	}
 }

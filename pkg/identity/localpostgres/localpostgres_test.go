@@ -112,3 +112,17 @@ func TestStart_ServerDiesWithTheProgram(t *testing.T) {
 		return os.IsNotExist(err)
 	}, patience, 20*time.Millisecond)
 }
+
+// Only root's server runs as somebody else, so only root can be told this.
+func TestStart_NamesAFolderThatTheServerCannotEnter(t *testing.T) {
+	t.Parallel()
+	closed := t.TempDir()                       // 0700, or below such a one
+	require.NoError(t, os.Chmod(closed, 0o700)) //nolint:gosec // that is the point
+	server, err := localpostgres.Start(context.Background(), localpostgres.Config{Dir: filepath.Join(closed, "postgres"), SkipFsync: true})
+	if os.Geteuid() == 0 {
+		require.ErrorContains(t, err, "may not enter "+closed)
+		return
+	}
+	require.NoError(t, err)
+	require.NoError(t, server.Stop())
+}

@@ -144,7 +144,7 @@ func prepare(dir string, owner *account) error {
 	if err := os.Chown(dir, int(owner.uid), int(owner.gid)); err != nil {
 		return fmt.Errorf("hand the data folder to %s: %w", owner.name, err)
 	}
-	return nil
+	return owner.canReach(dir)
 }
 
 // initialize runs initdb once and returns the superuser's password.
