@@ -57,8 +57,8 @@ type Config struct {
 	BaseURL                  string          `env:"DEV_IDP_BASE_URL" envDefault:"http://127.0.0.1:8405" doc:"public base URL and issuer"`
 	SettingsFile             string          `env:"DEV_IDP_SETTINGS_FILE" doc:"YAML with clients, registration contexts, API keys, webhooks, model and users; empty uses the demo's"`
 	Seed                     bool            `env:"DEV_IDP_SEED" doc:"create the users of the settings that do not exist yet"`
-	VerifyAtOnce             bool            `env:"DEV_IDP_VERIFY_AT_ONCE" envDefault:"true" doc:"new accounts need no verification; no mail is ever sent"`
-	SignInAttempts           int             `env:"DEV_IDP_SIGN_IN_ATTEMPTS" envDefault:"-1" doc:"sign-ins per 10 s and address; 0 is no limit, -1 what the mode has (promised none, observed 3)"`
+	RequireVerification      bool            `env:"DEV_IDP_REQUIRE_VERIFICATION" doc:"new accounts wait for an administrator to verify them; otherwise they are verified at once (no mail is ever sent)"`
+	SignInAttempts           int             `env:"DEV_IDP_SIGN_IN_ATTEMPTS" doc:"sign-ins per 10 s and address; -1 is no limit, 0 what the mode has (promised none, observed 3)"`
 	KeyRotation              time.Duration   `env:"DEV_IDP_KEY_ROTATION" envDefault:"720h" doc:"age at which rotate-jwks replaces the signing key"`
 	KeyRetention             time.Duration   `env:"DEV_IDP_KEY_RETENTION" envDefault:"1440h" doc:"how long an old signing key stays published"`
 	WebhookRetries           []time.Duration `env:"DEV_IDP_WEBHOOK_RETRIES" envDefault:"12s,150s,30m" doc:"waits before a webhook is tried again, separated by commas"`

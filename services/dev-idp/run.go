@@ -72,7 +72,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	group.Go(func() {
 		started, err := begin(ctx, cfg, opts, log)
 		if err != nil {
-			failed <- err
+			if ctx.Err() == nil {
+				failed <- err
+			}
 			stop()
 			return
 		}
@@ -113,11 +115,14 @@ func options(cfg Config, log *slog.Logger) (server.Options, error) {
 		return server.Options{}, err
 	}
 	attempts := cfg.SignInAttempts
-	if attempts < 0 {
+	switch attempts {
+	case 0:
 		attempts = m.SignInAttempts()
+	case -1:
+		attempts = 0
 	}
 	return server.Options{
-		Base: server.TrimBase(cfg.BaseURL), Mode: m, Settings: file, Seed: cfg.Seed, VerifyAtOnce: cfg.VerifyAtOnce,
+		Base: server.TrimBase(cfg.BaseURL), Mode: m, Settings: file, Seed: cfg.Seed, VerifyAtOnce: !cfg.RequireVerification,
 		SignInAttempts: attempts, KeyRotation: cfg.KeyRotation, KeyRetention: cfg.KeyRetention,
 		WebhookRetries: cfg.WebhookRetries, Client: client, Log: log, Now: time.Now,
 	}, nil

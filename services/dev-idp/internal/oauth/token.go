@@ -30,6 +30,8 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		p.provider.WriteAccessError(ctx, w, request, err)
 		return
 	}
+	// The library counts from the end and arrives a second short.
+	response.SetExpiresIn(p.Mode.AccessTokenLifetime())
 	// As observed: "Bearer" for a code, "bearer" for a refresh.
 	if request.GetGrantTypes().ExactOne("authorization_code") {
 		response.SetTokenType("Bearer")
