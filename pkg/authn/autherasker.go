@@ -15,7 +15,7 @@ import (
 
 // AutherAskerOptions of NewAutherAsker. The zero value is usable.
 type AutherAskerOptions struct {
-	// HTTPClient sends the questions; nil is http.DefaultClient.
+	// HTTPClient sends the questions; nil is a plain one. Redirects are not followed.
 	HTTPClient *http.Client
 	// Timeout bounds one question; 0 is 2 seconds.
 	Timeout time.Duration
@@ -44,10 +44,7 @@ type autherAsker struct {
 // repeated; after failures in a row a circuit breaker stops asking for a while.
 // Every answer that is no clear yes or no is ErrCannotAsk.
 func NewAutherAsker(checkPermissionURL string, opts AutherAskerOptions) Asker {
-	a := &autherAsker{url: checkPermissionURL, client: opts.HTTPClient, timeout: opts.Timeout}
-	if a.client == nil {
-		a.client = http.DefaultClient
-	}
+	a := &autherAsker{url: checkPermissionURL, client: withoutRedirects(opts.HTTPClient), timeout: opts.Timeout}
 	if a.timeout <= 0 {
 		a.timeout = defaultAskTimeout
 	}

@@ -65,7 +65,7 @@ func NewDelegator(cfg DelegatorConfig) (*Delegator, error) {
 	d := &Delegator{
 		endpoint: tokenEndpoint{
 			url: cfg.TokenURL, clientID: cfg.ClientID, apiKeyFile: cfg.APIKeyFile,
-			assertionFile: cfg.AssertionFile, client: orClient(cfg.HTTPClient), now: orNow(cfg.Now),
+			assertionFile: cfg.AssertionFile, client: withoutRedirects(cfg.HTTPClient), now: orNow(cfg.Now),
 		},
 		revocations: cfg.Revocations, log: orLogger(cfg.Logger), now: orNow(cfg.Now), max: cfg.MaxTokens,
 		work: newBackground(), tokens: make(map[delegationKey]*delegation),

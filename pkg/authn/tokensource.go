@@ -28,7 +28,7 @@ type TokenSourceConfig struct {
 	Audience string
 	// Scopes asked for; none leaves them to the endpoint.
 	Scopes []string
-	// HTTPClient sends the requests; nil is a plain one.
+	// HTTPClient sends the requests; nil is a plain one. Redirects are not followed.
 	HTTPClient *http.Client
 	// Logger gets failures to replace a live token; nil is slog.Default().
 	Logger *slog.Logger
@@ -49,7 +49,7 @@ var _ oauth2.TokenSource = (*TokenSource)(nil)
 func NewTokenSource(cfg TokenSourceConfig) (*TokenSource, error) {
 	e := tokenEndpoint{
 		url: cfg.TokenURL, clientID: cfg.ClientID, apiKeyFile: cfg.APIKeyFile,
-		assertionFile: cfg.AssertionFile, client: orClient(cfg.HTTPClient), now: orNow(cfg.Now),
+		assertionFile: cfg.AssertionFile, client: withoutRedirects(cfg.HTTPClient), now: orNow(cfg.Now),
 	}
 	if err := e.check(); err != nil {
 		return nil, fmt.Errorf("token source: %w", err)
@@ -151,11 +151,15 @@ func setUnlessEmpty(form url.Values, name, value string) {
 	}
 }
 
-func orClient(c *http.Client) *http.Client {
-	if c == nil {
-		return &http.Client{}
+// withoutRedirects copies a client and keeps it from following redirects: a
+// 307 would carry credential and subject token to wherever it points.
+func withoutRedirects(c *http.Client) *http.Client {
+	own := &http.Client{}
+	if c != nil {
+		*own = *c
 	}
-	return c
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return own
 }
 
 func orNow(now func() time.Time) func() time.Time {
