@@ -22,6 +22,7 @@ var byCode = map[string]*problem.Error{
 	"password_too_short":                    ErrPasswordShort,
 	"password_too_long":                     ErrPasswordLong,
 	"email_domain_not_allowed":              ErrEmailDomain,
+	"unknown_registration_context":          ErrMisconfigured,
 }
 
 // read turns the provider's answer into the user ID or one of our sentences.

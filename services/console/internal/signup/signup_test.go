@@ -66,6 +66,7 @@ func TestSignUp_EveryAnswerOfTheProviderHasASentence(t *testing.T) {
 		{400, `{"code":"PASSWORD_TOO_LONG","message":"m"}`, signup.ErrPasswordLong},
 		{400, `{"code":"INVALID_EMAIL","message":"m"}`, signup.ErrEmail},
 		{403, `{"error":"email_domain_not_allowed","message":"m"}`, signup.ErrEmailDomain},
+		{400, `{"code":"UNKNOWN_REGISTRATION_CONTEXT","message":"m"}`, signup.ErrMisconfigured},
 		{400, `{"code":"SOMETHING_NEW","message":"m"}`, signup.ErrRefused},
 		{403, `{"error":"forbidden","message":"m"}`, signup.ErrMisconfigured},
 		{500, ``, signup.ErrMisconfigured},
