@@ -89,9 +89,13 @@ func (ic IssuerConfig) faults() []error {
 	if len(ic.JWKSURLs) == 0 {
 		fault("jwks_urls: at least one is required")
 	}
-	for _, raw := range ic.JWKSURLs {
-		if u, err := url.Parse(raw); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil {
-			fault("jwks_urls: %q is no http(s) URL", raw)
+	for i, raw := range ic.JWKSURLs {
+		u, err := url.Parse(raw)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+			fault("jwks_urls[%d]: not an http(s) URL", i)
+		case u.User != nil: // not quoted: it would put a password into the log
+			fault("jwks_urls[%d]: must not hold credentials", i)
 		}
 	}
 	for _, alg := range ic.Algorithms {
