@@ -41,14 +41,19 @@ func (w *world) publish(id, payload string) {
 	require.NoError(w.t, err)
 }
 
-// settled reports whether the durable has nothing pending.
+// settled reports whether the durable is done with all that is in the stream.
 func (w *world) settled() bool {
-	consumer, err := w.stream.Consumer(context.Background(), "d")
+	ctx := context.Background()
+	stream, err := w.stream.Info(ctx)
 	if err != nil {
 		return false
 	}
-	info := consumer.CachedInfo()
-	return info.NumPending == 0 && info.NumAckPending == 0
+	consumer, err := w.stream.Consumer(ctx, "d")
+	if err != nil {
+		return false
+	}
+	// The number of pending messages lags behind a publish, the floor cannot run ahead.
+	return consumer.CachedInfo().AckFloor.Stream >= stream.State.LastSeq
 }
 
 func TestConsumer_NeedsNamesAndHandler(t *testing.T) {

@@ -139,12 +139,17 @@ func (w *world) publish(eventType, userID, erasureID string, version uint64) {
 }
 
 func (w *world) settled() bool {
-	consumer, err := w.stream.Consumer(context.Background(), "shop-erasures")
+	ctx := context.Background()
+	stream, err := w.stream.Info(ctx)
 	if err != nil {
 		return false
 	}
-	info := consumer.CachedInfo()
-	return info.NumPending == 0 && info.NumAckPending == 0
+	consumer, err := w.stream.Consumer(ctx, "shop-erasures")
+	if err != nil {
+		return false
+	}
+	// The number of pending messages lags behind a publish, the floor cannot run ahead.
+	return consumer.CachedInfo().AckFloor.Stream >= stream.State.LastSeq
 }
 
 func (w *world) waitSettled() {
