@@ -1,0 +1,163 @@
+package erasures
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// finish does the last steps of an erasure. Each is repeatable, so a crash
+// between two of them only delays the certificate.
+func (w *Worker) finish(ctx context.Context, id uuid.UUID) error {
+	sealed, err := w.seal(ctx, id)
+	if err != nil || !sealed {
+		return err
+	}
+	if err := w.removeMessages(ctx, id); err != nil {
+		return err
+	}
+	return w.complete(ctx, id)
+}
+
+// LockUser makes transactions that record facts about a user exclude the one
+// that erases the relay's own rows of that user. Call it before asking for a
+// tombstone: whoever waits here sees it afterwards.
+func LockUser(ctx context.Context, tx pgx.Tx, userID string, exclusive bool) error {
+	function := "pg_advisory_xact_lock_shared"
+	if exclusive {
+		function = "pg_advisory_xact_lock"
+	}
+	if _, err := tx.Exec(ctx, `SELECT `+function+`(hashtextextended('identity-relay user ' || $1, 0))`, userID); err != nil {
+		return fmt.Errorf("lock user: %w", err)
+	}
+	return nil
+}
+
+// seal erases the relay's own rows, sets its tombstone and writes its receipt.
+// It reports false while an event of the user is not published yet: until then
+// nobody knows which message to delete.
+func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error) {
+	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+		var userID string
+		var answered bool
+		err := tx.QueryRow(ctx, `SELECT e.user_id, p.receipt IS NOT NULL FROM erasures e
+			JOIN erasure_participants p ON p.erasure_id = e.id AND p.participant = $2
+			WHERE e.id = $1 AND e.state = 'requested' FOR UPDATE OF e`, id, Self).Scan(&userID, &answered)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil // another replica has finished it
+		}
+		if err != nil {
+			return fmt.Errorf("read erasure: %w", err)
+		}
+		if answered {
+			sealed = true
+			return nil
+		}
+		if err := LockUser(ctx, tx, userID, true); err != nil {
+			return err
+		}
+		var unpublished bool
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE user_id = $1 AND stream_sequence IS NULL)`, userID).Scan(&unpublished)
+		if err != nil {
+			return fmt.Errorf("look for unpublished events: %w", err)
+		}
+		if unpublished {
+			return nil
+		}
+		sealed = true
+		return w.eraseOwn(ctx, tx, id, userID)
+	})
+	if err != nil {
+		return false, fmt.Errorf("erase the relay's own rows: %w", err)
+	}
+	return sealed, nil
+}
+
+// removeMessages overwrites the user's messages in the stream.
+func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
+	rows, err := w.Pool.Query(ctx, `SELECT id, stream_sequence FROM events
+		WHERE erasure_id = $1 AND removed_at IS NULL AND stream_sequence IS NOT NULL ORDER BY version`, id)
+	if err != nil {
+		return fmt.Errorf("read the messages to delete: %w", err)
+	}
+	type place struct {
+		ID       uuid.UUID
+		Sequence int64
+	}
+	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
+	if err != nil {
+		return fmt.Errorf("read the messages to delete: %w", err)
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	stream, err := w.JetStream.Stream(ctx, w.Settings.Stream)
+	if err != nil {
+		return fmt.Errorf("open the stream: %w", err)
+	}
+	for _, p := range places {
+		if err := removeMessage(ctx, stream, p.ID, uint64(p.Sequence)); err != nil { //nolint:gosec // stored from a uint64
+			return err
+		}
+		if _, err := w.Pool.Exec(ctx, `UPDATE events SET removed_at = now() WHERE id = $1`, p.ID); err != nil {
+			return fmt.Errorf("note a deleted message: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeMessage looks before it deletes: the message may have aged out, and a
+// stream that was lost and made anew holds another user's event at that place.
+func removeMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, sequence uint64) error {
+	m, err := stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at message %d: %w", sequence, err)
+	}
+	if m.Header.Get(jetstream.MsgIDHeader) != id.String() {
+		return nil
+	}
+	if err := stream.SecureDeleteMsg(ctx, sequence); err != nil {
+		return fmt.Errorf("delete message %d: %w", sequence, err)
+	}
+	return nil
+}
+
+func (w *Worker) complete(ctx context.Context, id uuid.UUID) error {
+	at := w.Settings.Now().UTC().Truncate(time.Microsecond)
+	err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE id = $1 FOR UPDATE`, id); err != nil {
+			return fmt.Errorf("lock erasure: %w", err)
+		}
+		e, answers, err := Get(ctx, tx, id)
+		if err != nil || e.State == Complete {
+			return err
+		}
+		var deleted, left int64
+		err = tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE removed_at IS NOT NULL), count(*) FILTER (WHERE removed_at IS NULL)
+			FROM events WHERE erasure_id = $1`, id).Scan(&deleted, &left)
+		if err != nil {
+			return fmt.Errorf("count deleted messages: %w", err)
+		}
+		if left > 0 {
+			return nil // published in the meantime; the next pass deletes it
+		}
+		certificate, err := certify(e, answers, deleted, w.Settings, at)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE erasures SET state = 'complete', completed_at = $2, certificate = $3 WHERE id = $1`, id, at, certificate)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("complete erasure: %w", err)
+	}
+	return nil
+}

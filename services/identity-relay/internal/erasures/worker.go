@@ -1,0 +1,166 @@
+package erasures
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shadowless/shadowless/pkg/identity"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
+)
+
+const (
+	pollInterval = 500 * time.Millisecond
+	lateInterval = time.Minute
+	stepBatch    = 100
+)
+
+// Worker moves erasures on: from grace to requested when their time has come,
+// and to complete when everybody has answered. Replicas share the work.
+type Worker struct {
+	Pool      *pgxpool.Pool
+	JetStream jetstream.JetStream
+	Settings  Settings
+	// ManifestSum is the SHA-256 of the relay's own manifest, in hex; its receipt quotes it.
+	ManifestSum string
+	// OnAppend is called after events were committed to the outbox.
+	OnAppend func()
+	Log      *slog.Logger
+
+	wake chan struct{}
+}
+
+// NewWorker completes w.
+func NewWorker(w Worker) *Worker {
+	w.wake = make(chan struct{}, 1)
+	return &w
+}
+
+// Wake makes the worker look now. It never blocks.
+func (w *Worker) Wake() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends and returns nil.
+func (w *Worker) Run(ctx context.Context) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	var toldLate time.Time
+	failing := false
+	for {
+		err := w.pass(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !failing {
+			w.Log.WarnContext(ctx, "erasures do not move on, will retry", "cause", err)
+		}
+		failing = err != nil
+		if time.Since(toldLate) >= lateInterval {
+			toldLate = time.Now()
+			w.tellLate(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+		case <-ticker.C:
+		}
+	}
+}
+
+func (w *Worker) pass(ctx context.Context) error {
+	if err := w.requestDue(ctx); err != nil {
+		return err
+	}
+	answered, err := w.answered(ctx)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, id := range answered {
+		failed = append(failed, w.finish(ctx, id)) // one that fails must not hold up the others
+	}
+	return errors.Join(failed...)
+}
+
+// requestDue asks the participants of every erasure whose grace is over.
+func (w *Worker) requestDue(ctx context.Context) error {
+	for {
+		more, err := w.requestOne(ctx)
+		if err != nil || !more {
+			return err
+		}
+		w.OnAppend()
+	}
+}
+
+func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
+	now := w.Settings.Now().UTC()
+	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+		var id uuid.UUID
+		var userID string
+		err := tx.QueryRow(ctx, `SELECT id, user_id FROM erasures WHERE state = 'grace' AND grace_until <= $1
+			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now).Scan(&id, &userID)
+		if err == pgx.ErrNoRows { //nolint:errorlint // Scan returns it bare
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read an erasure that is due: %w", err)
+		}
+		found = true
+		_, err = tx.Exec(ctx, `INSERT INTO erasure_participants (erasure_id, participant)
+			SELECT $1, name FROM participants WHERE retired_at IS NULL AND since <= $2`, id, now)
+		if err != nil {
+			return fmt.Errorf("note who must answer: %w", err)
+		}
+		_, err = tx.Exec(ctx, `UPDATE erasures SET state = 'requested', requested_at = $2, due_at = $3 WHERE id = $1`,
+			id, now, now.Add(w.Settings.Deadline))
+		if err != nil {
+			return fmt.Errorf("mark erasure as requested: %w", err)
+		}
+		_, err = eventlog.Append(ctx, tx, Self, identity.Event{
+			Type: identity.TypeErasureRequested, Time: now, UserID: userID, ErasureID: id.String(),
+		})
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("request erasure: %w", err)
+	}
+	return found, nil
+}
+
+// answered lists erasures for which only the relay's own part may be missing.
+func (w *Worker) answered(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := w.Pool.Query(ctx, `SELECT id FROM erasures e WHERE state = 'requested' AND NOT EXISTS (
+			SELECT FROM erasure_participants p WHERE p.erasure_id = e.id AND p.receipt IS NULL AND p.participant <> $1)
+		ORDER BY requested_at LIMIT $2`, Self, stepBatch)
+	if err != nil {
+		return nil, fmt.Errorf("read answered erasures: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("read answered erasures: %w", err)
+	}
+	return ids, nil
+}
+
+func (w *Worker) tellLate(ctx context.Context) {
+	late, err := List(ctx, w.Pool, Filter{Late: true, Limit: stepBatch})
+	if err != nil {
+		return // the pass has told
+	}
+	for _, e := range late {
+		w.Log.ErrorContext(ctx, "erasure is late", "erasure_id", e.ID, "waiting_for", e.WaitingFor)
+	}
+}

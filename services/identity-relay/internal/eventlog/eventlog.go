@@ -1,0 +1,118 @@
+// Package eventlog is the relay's log of identity events: rows in PostgreSQL
+// that are published from the outbox. A row gets its version in the transaction
+// that records it, so versions are the order of commits.
+package eventlog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/shadowless/shadowless/pkg/identity"
+	"github.com/shadowless/shadowless/pkg/identity/mailbox"
+)
+
+// Source is the CloudEvents source of everything that the relay publishes. The
+// row remembers beside it where the relay knew a fact from.
+const Source = "/identity-relay"
+
+// Append gives e an ID, a version and its source, stores it and puts it into the
+// outbox. observedBy names the source of the fact. Call it last in a
+// transaction: from here to the commit every other one waits for the version.
+func Append(ctx context.Context, tx pgx.Tx, observedBy string, e identity.Event) (identity.Event, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return e, fmt.Errorf("make an event ID: %w", err)
+	}
+	e.ID, e.Source = id.String(), Source
+	if err := e.Validate(); err != nil {
+		return e, fmt.Errorf("append event: %w", err)
+	}
+	err = tx.QueryRow(ctx, `UPDATE version_counter SET value = value + 1 RETURNING value`).Scan(&e.Version)
+	if err != nil {
+		return e, fmt.Errorf("take the next version: %w", err)
+	}
+	payload, err := identity.Encode(e)
+	if err != nil {
+		return e, fmt.Errorf("encode event: %w", err)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO events
+		(version, id, source, type, user_id, session_id, erasure_id, data, occurred_at)
+		VALUES ($1, $2, $3, $4, NULLIF($5, ''), NULLIF($6, ''), NULLIF($7, '')::uuid, $8, $9)`,
+		e.Version, id, observedBy, e.Type, e.UserID, e.SessionID, e.ErasureID, nullableJSON(e.Data), e.Time)
+	if err != nil {
+		return e, fmt.Errorf("store event: %w", err)
+	}
+	err = mailbox.Enqueue(ctx, tx, mailbox.Message{ID: e.ID, Subject: identity.Subject(e), Payload: payload})
+	if err != nil {
+		return e, fmt.Errorf("enqueue event: %w", err)
+	}
+	return e, nil
+}
+
+// Published stores where JetStream keeps each event, so that the messages of an
+// erased user can be deleted. It is the publisher's hook.
+func Published(ctx context.Context, tx pgx.Tx, published []mailbox.Published) error {
+	ids := make([]string, len(published))
+	sequences := make([]int64, len(published))
+	for i, p := range published {
+		ids[i], sequences[i] = p.MessageID, int64(p.Sequence) //nolint:gosec // sequences stay far below 2^63
+	}
+	// A message that is published twice after a crash has two places; the
+	// stream drops the second within its window, so the later one is the same
+	// or the only one that still exists.
+	_, err := tx.Exec(ctx, `UPDATE events SET stream_sequence = p.sequence
+		FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS sequence) p
+		WHERE events.id = p.id`, ids, sequences)
+	if err != nil {
+		return fmt.Errorf("store stream sequences: %w", err)
+	}
+	return nil
+}
+
+// Event is one row of the log.
+type Event struct {
+	Version    int64
+	ID         uuid.UUID
+	Source     string
+	Type       string
+	UserID     string
+	SessionID  string
+	ErasureID  string
+	Data       json.RawMessage
+	OccurredAt time.Time
+	RecordedAt time.Time
+	Published  bool
+}
+
+// List returns up to limit events after a version, oldest first; an empty
+// eventType means all.
+func List(ctx context.Context, db Querier, after int64, eventType string, limit int) ([]Event, error) {
+	rows, err := db.Query(ctx, `SELECT version, id, source, type, coalesce(user_id, ''), coalesce(session_id, ''),
+		coalesce(erasure_id::text, ''), data, occurred_at, recorded_at, stream_sequence IS NOT NULL
+		FROM events WHERE version > $1 AND ($2 = '' OR type = $2) ORDER BY version LIMIT $3`, after, eventType, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Event])
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	return events, nil
+}
+
+// Querier is a pool or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func nullableJSON(raw json.RawMessage) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	return raw
+}

@@ -1,0 +1,102 @@
+// Package relay turns facts about users and sessions, whoever observed them,
+// into identity events, revocations and erasures: all sources end in
+// [Recorder.Record].
+package relay
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/shadowless/shadowless/pkg/identity"
+)
+
+// Kind of a fact.
+type Kind uint8
+
+// Kinds.
+const (
+	// Ignored is something that was told and means nothing here; it is only
+	// remembered, so that a retry is recognized.
+	Ignored Kind = iota
+	UserCreated
+	UserUpdated
+	UserDeleted
+	UserBanned
+	UserUnbanned
+	SessionEnded
+	AccessChanged
+)
+
+// Sources of facts.
+const (
+	SourceAuther         = "auther"
+	SourceReconciliation = "reconciliation"
+)
+
+// Fact is what a source observed.
+type Fact struct {
+	Source string
+	// DeliveryID makes the fact idempotent within its source. Empty for sources
+	// that look instead of being told.
+	DeliveryID string
+	// Type is the source's own name for it.
+	Type string
+	Kind Kind
+	// UserID is opaque; only SessionEnded may lack it.
+	UserID string
+	// SessionID is set for SessionEnded.
+	SessionID  string
+	OccurredAt time.Time
+	// Access is set for AccessChanged.
+	Access *AccessChange
+	// Reread asks the identity provider about the user: what the source said of
+	// them cannot be put in order.
+	Reread bool
+	// Held says that a participant is known to hold the user's data now, so that
+	// a deletion counts even if the user was erased before.
+	Held bool
+}
+
+// Changes of access.
+const (
+	Granted          = "granted"
+	Revoked          = "revoked"
+	ConditionUpdated = "condition_updated"
+)
+
+// AccessChange is the thin data of access.changed: what was granted or revoked,
+// and nothing about the user.
+type AccessChange struct {
+	EntityType string `json:"entity_type"`
+	EntityID   string `json:"entity_id,omitempty"`
+	Relation   string `json:"relation"`
+	Change     string `json:"change"`
+}
+
+func (a *AccessChange) valid() bool {
+	return identity.CheckUserID(a.EntityType) == nil && identity.CheckUserID(a.Relation) == nil &&
+		(a.EntityID == "" || identity.CheckUserID(a.EntityID) == nil)
+}
+
+func (a *AccessChange) data() (json.RawMessage, error) {
+	if a == nil {
+		return nil, nil
+	}
+	return json.Marshal(a)
+}
+
+// Outcome is what became of a fact.
+type Outcome string
+
+// Outcomes.
+const (
+	Recorded  Outcome = "recorded"  // it changed something and became an event
+	Duplicate Outcome = "duplicate" // this very delivery came before
+	Repeated  Outcome = "repeated"  // the same fact is known from another delivery or source
+	Dropped   Outcome = "ignored"   // it means nothing here
+	Erased    Outcome = "erased"    // its user was erased
+)
+
+// ErrInvalidFact is returned for a fact that breaks the contract of its kind.
+var ErrInvalidFact = errors.New("invalid fact")

@@ -1,0 +1,222 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/pkg/identity"
+	"github.com/shadowless/shadowless/pkg/identity/participant"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
+)
+
+// Recorder writes facts.
+type Recorder struct {
+	Pool       *pgxpool.Pool
+	Tombstones *participant.Tombstones
+	Erasures   erasures.Settings
+	Now        func() time.Time
+	// Wake is called after each commit; it starts publishing, projecting and
+	// the erasures' worker.
+	Wake func()
+}
+
+// Submit records facts in one transaction of their own and wakes those who carry
+// on. A nil error means that everything is committed.
+func (r *Recorder) Submit(ctx context.Context, facts ...Fact) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(facts))
+	err := r.Transact(ctx, func(tx pgx.Tx) error {
+		for i, f := range facts {
+			outcome, err := r.Record(ctx, tx, f)
+			if err != nil {
+				return err
+			}
+			outcomes[i] = outcome
+		}
+		return nil
+	})
+	return outcomes, err
+}
+
+// Transact runs fn in a transaction, commits and wakes.
+func (r *Recorder) Transact(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	// READ COMMITTED, because a look for tombstones needs a snapshot that is
+	// newer than its lock.
+	err := pgx.BeginTxFunc(ctx, r.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
+	if err != nil {
+		return err
+	}
+	r.Wake()
+	return nil
+}
+
+// Record writes one fact with all its consequences: the delivery, the event with
+// its version and outbox message, revocations, an erasure. The caller commits.
+func (r *Recorder) Record(ctx context.Context, tx pgx.Tx, f Fact) (Outcome, error) {
+	if err := f.validate(); err != nil {
+		return "", err
+	}
+	erased := false
+	if f.UserID != "" {
+		var err error
+		if erased, err = r.erased(ctx, tx, f.UserID); err != nil {
+			return "", err
+		}
+	}
+	outcome := Recorded
+	switch {
+	case f.Kind == Ignored:
+		outcome = Dropped
+	case erased && (f.Kind != UserDeleted || !f.Held):
+		outcome = Erased
+	}
+	first, err := r.remember(ctx, tx, f, outcome)
+	if err != nil {
+		return "", err
+	}
+	if !first {
+		return Duplicate, nil
+	}
+	if outcome != Recorded {
+		return outcome, nil
+	}
+	changed, err := r.apply(ctx, tx, f)
+	if err != nil {
+		return "", fmt.Errorf("record %s: %w", f.Type, err)
+	}
+	if changed {
+		return Recorded, nil
+	}
+	return Repeated, r.correct(ctx, tx, f, Repeated)
+}
+
+func (f Fact) validate() error {
+	if f.Source == "" || f.OccurredAt.IsZero() {
+		return fmt.Errorf("%w: source and time are required", ErrInvalidFact)
+	}
+	if f.UserID != "" && identity.CheckUserID(f.UserID) != nil {
+		return fmt.Errorf("%w: user ID", ErrInvalidFact)
+	}
+	if f.Kind == SessionEnded && f.SessionID == "" || f.Kind != SessionEnded && f.Kind != Ignored && f.UserID == "" {
+		return fmt.Errorf("%w: whom it is about", ErrInvalidFact)
+	}
+	// A session ID obeys the rules of a user ID, and so does what is granted.
+	if f.SessionID != "" && identity.CheckUserID(f.SessionID) != nil {
+		return fmt.Errorf("%w: session ID", ErrInvalidFact)
+	}
+	if (f.Kind == AccessChanged) != (f.Access != nil) || f.Access != nil && !f.Access.valid() {
+		return fmt.Errorf("%w: access", ErrInvalidFact)
+	}
+	return nil
+}
+
+func (r *Recorder) erased(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
+	if err := erasures.LockUser(ctx, tx, userID, false); err != nil {
+		return false, err
+	}
+	err := r.Tombstones.Refuse(ctx, tx, userID)
+	if errors.Is(err, participant.ErrErased) {
+		return true, nil
+	}
+	return false, err
+}
+
+// remember writes the delivery and reports whether it is new. A second
+// transaction with the same ID waits here for the end of the first.
+func (r *Recorder) remember(ctx context.Context, tx pgx.Tx, f Fact, outcome Outcome) (first bool, err error) {
+	if f.DeliveryID == "" {
+		return true, nil
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO deliveries (source, delivery_id, type, outcome, received_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`, f.Source, f.DeliveryID, f.Type, string(outcome), r.Now())
+	if err != nil {
+		return false, fmt.Errorf("store delivery: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+func (r *Recorder) correct(ctx context.Context, tx pgx.Tx, f Fact, outcome Outcome) error {
+	_, err := tx.Exec(ctx, `UPDATE deliveries SET outcome = $3 WHERE source = $1 AND delivery_id = $2`, f.Source, f.DeliveryID, string(outcome))
+	if err != nil {
+		return fmt.Errorf("store the outcome of a delivery: %w", err)
+	}
+	return nil
+}
+
+// apply reports false where the fact was known already: facts that can only be
+// true once are not told twice. Changes of access and of users are always told,
+// since two of them within one second look alike.
+func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, err error) {
+	now := r.Now()
+	event := identity.Event{Time: f.OccurredAt.UTC(), UserID: f.UserID}
+	switch f.Kind {
+	case UserCreated:
+		event.Type = identity.TypeUserCreated
+		var known bool
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE user_id = $1 AND type = $2)`, f.UserID, event.Type).Scan(&known)
+		if err != nil || known {
+			return false, err
+		}
+	case UserUpdated:
+		event.Type = identity.TypeUserUpdated
+		if f.Reread {
+			if err := requestReread(ctx, tx, f.UserID, now); err != nil {
+				return false, err
+			}
+		}
+	case AccessChanged:
+		event.Type = identity.TypeAccessChanged
+		if event.Data, err = f.Access.data(); err != nil {
+			return false, fmt.Errorf("encode the change: %w", err)
+		}
+	case SessionEnded:
+		event.Type, event.SessionID = identity.TypeSessionEnded, f.SessionID
+		changed, err := revocations.Revoke(ctx, tx, authn.RevokedSession, f.SessionID, revocations.CauseEnded, now)
+		if err != nil || !changed {
+			return false, err
+		}
+	case UserBanned:
+		event.Type = identity.TypeUserBanned
+		changed, err := revocations.Revoke(ctx, tx, authn.BlockedUser, f.UserID, revocations.CauseBanned, now)
+		if err != nil || !changed {
+			return false, err
+		}
+	case UserUnbanned:
+		event.Type = identity.TypeUserUnbanned
+		key := authn.NewRevocationKey(authn.BlockedUser, f.UserID)
+		changed, err := revocations.Lift(ctx, tx, authn.BlockedUser, key, revocations.CauseBanned, now)
+		if err != nil || !changed {
+			return false, err
+		}
+	case UserDeleted:
+		event.Type = identity.TypeUserDeleted
+		id, opened, err := r.delete(ctx, tx, f, now)
+		if err != nil || !opened {
+			return false, err
+		}
+		event.ErasureID = id.String()
+	default:
+		return false, fmt.Errorf("%w: kind %d", ErrInvalidFact, f.Kind)
+	}
+	_, err = eventlog.Append(ctx, tx, f.Source, event)
+	return err == nil, err
+}
+
+// delete opens the erasure and blocks the user at once, also when the breaker
+// holds the erasure: a block can be lifted, erased data cannot be brought back.
+func (r *Recorder) delete(ctx context.Context, tx pgx.Tx, f Fact, now time.Time) (id uuid.UUID, opened bool, err error) {
+	id, opened, err = erasures.Open(ctx, tx, r.Erasures, f.UserID, f.Source)
+	if err != nil || !opened {
+		return id, false, err
+	}
+	_, err = revocations.Revoke(ctx, tx, authn.BlockedUser, f.UserID, revocations.CauseDeleted, now)
+	return id, err == nil, err
+}

@@ -1,0 +1,186 @@
+package revocations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/pkg/identity/revocation"
+)
+
+const (
+	// heartbeat is also how often the rows are looked at without a wake-up.
+	heartbeat = time.Second
+	// batch is small enough that its puts end within putTimeout.
+	batch      = 200
+	putTimeout = 3 * time.Second
+	// renewAfter is when a block that still holds is put again: well before the
+	// bucket forgets it.
+	renewAfter = Lifetime / 2
+	// compareEvery is how often the number of entries is compared with the rows.
+	compareEvery = time.Minute
+	// HeartbeatName is the relay's in the bucket.
+	HeartbeatName = "relay"
+)
+
+// Projector writes pending rows into the bucket and, once none is left, the
+// relay's heartbeat: the heartbeat says that the bucket is up to date. Any
+// number of replicas may run one.
+type Projector struct {
+	pool     *pgxpool.Pool
+	js       jetstream.JetStream
+	bucket   string
+	log      *slog.Logger
+	wake     chan struct{}
+	compared time.Time
+}
+
+// NewProjector projects the rows of pool's database into the bucket.
+func NewProjector(pool *pgxpool.Pool, js jetstream.JetStream, bucket string, log *slog.Logger) *Projector {
+	return &Projector{pool: pool, js: js, bucket: bucket, log: log, wake: make(chan struct{}, 1)}
+}
+
+// Wake makes the projector look at the rows now. It never blocks.
+func (p *Projector) Wake() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run projects until ctx ends and returns nil.
+func (p *Projector) Run(ctx context.Context) error {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	failing := false
+	beatAt := time.Time{}
+	for {
+		kv, err := p.project(ctx)
+		if err == nil && time.Since(beatAt) >= heartbeat/2 {
+			// Not on every wake-up: a thousand of them in a second are one heartbeat.
+			if err = p.beat(ctx, kv); err == nil {
+				beatAt = time.Now()
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !failing {
+			p.log.WarnContext(ctx, "revocations cannot be projected, will retry", "cause", err)
+		} else if err == nil && failing {
+			p.log.InfoContext(ctx, "revocations are projected again")
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+			if failing { // no tight loop on what is down
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-ticker.C:
+				}
+			}
+		case <-ticker.C:
+		}
+	}
+}
+
+func (p *Projector) beat(ctx context.Context, kv jetstream.KeyValue) error {
+	putting, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	return revocation.Beat(putting, kv, HeartbeatName)
+}
+
+// project empties the pending rows into the bucket.
+func (p *Projector) project(ctx context.Context) (jetstream.KeyValue, error) {
+	looking, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	kv, err := p.js.KeyValue(looking, p.bucket)
+	if err != nil {
+		return nil, fmt.Errorf("open the bucket: %w", err)
+	}
+	if err := p.notice(looking, kv); err != nil {
+		return nil, err
+	}
+	if _, err := p.pool.Exec(ctx, `UPDATE revocations SET pending = true
+		WHERE kind = 'block' AND cardinality(causes) > 0 AND NOT pending AND projected_at < now() - $1::interval`, renewAfter); err != nil {
+		return nil, fmt.Errorf("renew blocks: %w", err)
+	}
+	for {
+		n, err := p.projectBatch(ctx, kv)
+		if err != nil {
+			return nil, err
+		}
+		if n < batch {
+			return kv, nil
+		}
+	}
+}
+
+type row struct {
+	Kind      string
+	Key       []byte
+	RevokedAt time.Time
+	Lifted    bool
+	ReadAt    time.Time // by the database's clock, which all replicas share
+}
+
+// projectBatch holds the rows' locks while it puts them, so that what is in the
+// bucket never falls behind a newer row.
+func (p *Projector) projectBatch(ctx context.Context, kv jetstream.KeyValue) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT kind, key, revoked_at, cardinality(causes) = 0, clock_timestamp() FROM revocations
+			WHERE pending ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED`, batch)
+		if err != nil {
+			return fmt.Errorf("read pending rows: %w", err)
+		}
+		pending, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+		if err != nil {
+			return fmt.Errorf("read pending rows: %w", err)
+		}
+		n = len(pending)
+		if n == 0 {
+			return nil
+		}
+		names, keys := make([]string, n), make([][]byte, n)
+		for i, r := range pending {
+			names[i], keys[i] = r.Kind, r.Key
+			if err := put(ctx, kv, r); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, `UPDATE revocations r SET pending = false, projected_at = now()
+			FROM (SELECT unnest($1::text[]) AS kind, unnest($2::bytea[]) AS key) p
+			WHERE r.kind = p.kind AND r.key = p.key`, names, keys)
+		if err != nil {
+			return fmt.Errorf("mark projected rows: %w", err)
+		}
+		return nil
+	})
+	return n, err
+}
+
+func put(ctx context.Context, kv jetstream.KeyValue, r row) error {
+	kind, ok := KindOf(r.Kind)
+	if !ok {
+		return errors.New("a row of an unknown kind")
+	}
+	entry := authn.Revocation{Kind: kind, Key: authn.RevocationKey(r.Key), Before: r.RevokedAt, Lifted: r.Lifted}
+	if kind == authn.BlockedUser {
+		// A block has no T: the bucket keeps the later of two entries, and this is
+		// the later one whoever's clock decided it.
+		entry.Before = r.ReadAt
+	}
+	return revocation.Put(ctx, kv, entry)
+}

@@ -1,0 +1,91 @@
+package auther
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/shadowless/shadowless/internal/problem"
+	"github.com/shadowless/shadowless/internal/telemetry"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
+)
+
+// MaxBodySize of a delivery, in bytes. The largest that was seen has 600.
+const MaxBodySize = 256 << 10
+
+// Webhook is the endpoint. It answers 204 only after the commit.
+type Webhook struct {
+	Secrets *Secrets
+	// MaxAge of a delivery's first timestamp, which retries repeat.
+	MaxAge time.Duration
+	Submit func(ctx context.Context, facts ...relay.Fact) ([]relay.Outcome, error)
+	Now    func() time.Time
+	Log    *slog.Logger
+
+	Refused Counts
+}
+
+// ServeHTTP takes one delivery.
+func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	fact, err := w.read(rw, r)
+	var refused *refusal
+	if errors.As(err, &refused) {
+		w.refuse(rw, r, refused)
+		return
+	}
+	outcomes, err := w.Submit(r.Context(), fact)
+	switch {
+	case errors.Is(err, relay.ErrInvalidFact):
+		w.refuse(rw, r, &refusal{InvalidData, err})
+	case err != nil:
+		// Not committed: the sender must come again.
+		problem.Write(rw, r, problem.ErrUnavailable.Because(err))
+	default:
+		telemetry.Annotate(r.Context(), slog.String("delivery_type", fact.Type), slog.String("outcome", string(outcomes[0])))
+		rw.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (w *Webhook) read(rw http.ResponseWriter, r *http.Request) (relay.Fact, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, MaxBodySize))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return relay.Fact{}, refuse(TooLarge, nil)
+		}
+		return relay.Fact{}, refuse(Malformed, errors.New("the body ended early"))
+	}
+	sent := r.Header.Get(headerTimestamp)
+	if !w.Secrets.Verify(sent, raw, r.Header.Get(headerSignature)) {
+		return relay.Fact{}, refuse(BadSignature, nil)
+	}
+	timestamp, err := parseTimestamp(sent)
+	if err != nil {
+		return relay.Fact{}, refuse(Malformed, err)
+	}
+	switch age := w.Now().Sub(time.UnixMilli(timestamp)); {
+	case age > w.MaxAge:
+		return relay.Fact{}, refuse(TooOld, nil)
+	case age < -maxAhead:
+		return relay.Fact{}, refuse(FromFuture, nil)
+	}
+	d, err := parse(r.Header, raw)
+	if err != nil {
+		return relay.Fact{}, err
+	}
+	fact, err := factOf(d)
+	if err != nil {
+		return fact, refuse(InvalidData, err)
+	}
+	return fact, nil
+}
+
+func (w *Webhook) refuse(rw http.ResponseWriter, r *http.Request, refused *refusal) {
+	w.Refused.add(refused.reason)
+	w.Log.WarnContext(r.Context(), "webhook refused", "source", relay.SourceAuther,
+		"reason", string(refused.reason), "count", w.Refused.Of(refused.reason))
+	problem.Write(rw, r, refused.reason.public().Because(refused))
+}
