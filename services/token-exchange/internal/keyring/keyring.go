@@ -74,6 +74,9 @@ func Load(path string) (*Ring, error) {
 // CurrentID names the key that makes new values.
 func (r *Ring) CurrentID() string { return r.keys[0].id }
 
+// ID names the key that made the value at this place of Hashes.
+func (r *Ring) ID(i int) string { return r.keys[i].id }
+
 func (r *Ring) find(id string) *key {
 	for i := range r.keys {
 		if r.keys[i].id == id {

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 )
 
@@ -153,17 +151,29 @@ func (r *Ring) current() (*Key, error) {
 	return nil, ErrNoKey
 }
 
-// Sign makes a JWT of the type (header `typ`).
-func (r *Ring) Sign(typ string, claims jwt.Claims) (string, error) {
+// Sign makes a JWT of the type (header `typ`) from claims that encode to a JSON
+// object.
+func (r *Ring) Sign(typ string, claims any) (string, error) {
 	k, err := r.current()
 	if err != nil {
 		return "", err
 	}
-	token := jwt.NewWithClaims(method(k.Algorithm), claims)
-	token.Header["typ"], token.Header["kid"] = typ, k.KeyID
-	signed, err := token.SignedString(k.private)
+	header, err := json.Marshal(struct {
+		Algorithm string `json:"alg"`
+		KeyID     string `json:"kid"`
+		Type      string `json:"typ"`
+	}{k.Algorithm, k.KeyID, typ})
+	if err != nil {
+		return "", fmt.Errorf("encode a token's header: %w", err)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode a token's claims: %w", err)
+	}
+	input := base64.RawURLEncoding.EncodeToString(header) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	signature, err := method(k.Algorithm).Sign(input, k.private)
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
-	return signed, nil
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }

@@ -58,14 +58,13 @@ CREATE TABLE blocks (
 -- as a row, so that a late event of lower version cannot bring it back.
 CREATE TABLE user_grants (
     user_id     text COLLATE "C" NOT NULL CHECK (octet_length(user_id) BETWEEN 1 AND 255),
-    tuple_id    text        NOT NULL,
     entity_type text        NOT NULL,
-    entity_id   text        NOT NULL,
+    entity_id   text        NOT NULL, -- '' or '*': every entity of the type
     relation    text        NOT NULL,
     conditional boolean     NOT NULL DEFAULT false,
     revoked     boolean     NOT NULL DEFAULT false,
     version     numeric(20) NOT NULL,
-    PRIMARY KEY (user_id, tuple_id)
+    PRIMARY KEY (user_id, entity_type, entity_id, relation)
 );
 
 -- One row per attempt to get a token. Hashes of tokens, never tokens.

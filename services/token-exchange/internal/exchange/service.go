@@ -1,0 +1,187 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/shadowless/shadowless/internal/telemetry"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/audit"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/oauth"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
+)
+
+// MaxLife of a minted token.
+const MaxLife = 15 * time.Minute
+
+// Grant is one way to ask for a token. It says whom the token is about and
+// under which rule scopes are given; everything else is shared.
+type Grant interface {
+	// Type is the value of grant_type.
+	Type() string
+	// Subject checks the grant's own parameters and tokens. It fills attempt
+	// with what the audit should know as soon as it is known.
+	Subject(ctx context.Context, client *clients.Client, req *Request, attempt *audit.Attempt) (*Basis, error)
+}
+
+// Authenticator proves clients.
+type Authenticator interface {
+	Authenticate(ctx context.Context, clientID, presented string) (clients.Proven, error)
+}
+
+// Signer makes a JWT from claims.
+type Signer interface {
+	Sign(typ string, claims any) (string, error)
+}
+
+// Recorder takes audit records without waiting.
+type Recorder interface {
+	Record(a audit.Attempt) bool
+}
+
+// Options of New. All are required.
+type Options struct {
+	Issuer        string
+	Policy        policy.Policy
+	Authenticator Authenticator
+	Signer        Signer
+	Recorder      Recorder
+	Grants        []Grant
+	Now           func() time.Time
+}
+
+// Service answers requests for tokens.
+type Service struct {
+	Options
+	grants map[string]Grant
+}
+
+// New makes a service of the grants.
+func New(o Options) *Service {
+	s := &Service{Options: o, grants: map[string]Grant{}}
+	for _, g := range o.Grants {
+		s.grants[g.Type()] = g
+	}
+	return s
+}
+
+// GrantTypes lists what is supported, in the order of Options.Grants.
+func (s *Service) GrantTypes() []string {
+	list := make([]string, len(s.Grants))
+	for i, g := range s.Grants {
+		list[i] = g.Type()
+	}
+	return list
+}
+
+// Exchange answers one request. The error is an *oauth.Error, or something
+// that is a server error.
+func (s *Service) Exchange(ctx context.Context, req *Request) (issued *Issued, err error) {
+	attempt := s.attempt(req)
+	defer func() { s.record(ctx, attempt, issued, err) }()
+	if req.GrantType == "" {
+		return nil, oauth.InvalidRequest("no_grant_type", "The parameter grant_type is missing.")
+	}
+	grant, ok := s.grants[req.GrantType]
+	if !ok {
+		attempt.GrantType = "unsupported"
+		return nil, oauth.UnsupportedGrantType()
+	}
+	client, err := s.authenticate(ctx, req.ClientID, req.ClientSecret, attempt)
+	if err != nil {
+		return nil, err
+	}
+	if !client.MayUse(grant.Type()) {
+		return nil, oauth.UnauthorizedClient("grant_not_allowed", "This client may not use this grant type.")
+	}
+	basis, err := grant.Subject(ctx, client, req, attempt)
+	if err != nil {
+		return nil, err
+	}
+	target, err := s.target(client, req)
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(client, basis, target, req.Scopes, attempt)
+}
+
+// issue gives scopes and mints: the phases behind every way to ask.
+func (s *Service) issue(client *clients.Client, basis *Basis, target, wanted []string, attempt *audit.Attempt) (*Issued, error) {
+	attempt.Audience = target
+	scopes, err := grantScopes(client, basis, target, wanted)
+	if err != nil {
+		return nil, err
+	}
+	return s.mint(client, basis, target, scopes, attempt)
+}
+
+func (s *Service) attempt(req *Request) *audit.Attempt {
+	return &audit.Attempt{
+		At: s.Now(), GrantType: req.GrantType, Address: req.Address,
+		SubjectTokenHash: audit.Hash(req.SubjectToken), Audience: req.Audiences, Scope: strings.Join(req.Scopes, " "),
+	}
+}
+
+func (s *Service) authenticate(ctx context.Context, clientID, secret string, attempt *audit.Attempt) (*clients.Client, error) {
+	proven, err := s.Authenticator.Authenticate(ctx, clientID, secret)
+	var refused *clients.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		attempt.ClientID, attempt.KeyID = refused.ClientID, refused.KeyID
+		return nil, oauth.InvalidClient(refused.Reason)
+	case err != nil:
+		return nil, oauth.Unavailable("clients_unavailable", err)
+	}
+	attempt.ClientID, attempt.KeyID = proven.Client.ID, proven.KeyID
+	return proven.Client, nil
+}
+
+// limits of what is recorded of a request that nobody has proven yet.
+const (
+	maxRecorded      = 256
+	maxRecordedNames = 16
+)
+
+func (s *Service) record(ctx context.Context, a *audit.Attempt, issued *Issued, err error) {
+	a.Granted = err == nil
+	if err != nil {
+		a.Reason = oauth.From(err).Reason
+	} else {
+		a.TokenHash, a.Scope = audit.Hash(issued.AccessToken), issued.Scope
+	}
+	a.Scope = clean(a.Scope)
+	a.Audience = a.Audience[:min(len(a.Audience), maxRecordedNames)]
+	names := make([]string, len(a.Audience))
+	for i, name := range a.Audience {
+		names[i] = clean(name)
+	}
+	a.Audience = names
+	if _, known := s.grants[a.GrantType]; !known && a.GrantType != GrantAPIKey {
+		a.GrantType = "unsupported"
+	}
+	attrs := []slog.Attr{
+		slog.String("grant_type", a.GrantType), slog.Bool("granted", a.Granted),
+		slog.String("client_id", a.ClientID), slog.String("key_id", a.KeyID), slog.String("token_id", a.TokenID),
+	}
+	if a.Granted {
+		attrs = append(attrs, slog.String("audience", strings.Join(a.Audience, " ")), slog.String("scope", a.Scope))
+	}
+	if !s.Recorder.Record(*a) {
+		attrs = append(attrs, slog.Bool("audit_dropped", true))
+	}
+	telemetry.Annotate(ctx, attrs...)
+}
+
+// clean makes what a stranger sent fit to be stored: bounded, valid, printable.
+func clean(text string) string {
+	text = text[:min(len(text), maxRecorded)]
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || r == '\uFFFD' {
+			return -1
+		}
+		return r
+	}, text)
+}
