@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -68,6 +69,8 @@ func Authorize(ctx context.Context, p *Principal, asker Asker, q Question) error
 	}
 	allowed, err := asker.Ask(ctx, p, q)
 	switch {
+	case errors.Is(err, ErrCannotAsk):
+		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrCannotAsk, err)
 	case !allowed:
