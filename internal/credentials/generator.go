@@ -180,6 +180,7 @@ func (g *generator) particular(service string) []file {
 			{key: "sign-up.secret", make: g.line("idp/sign-up")},
 			{key: "rotation.secret", make: g.line("idp/rotation")},
 			{key: "webhook.secret", make: g.line("idp/webhook")},
+			{key: "directory-api.key", make: g.line("idp/directory-api.key")},
 		}
 	default:
 		return nil
