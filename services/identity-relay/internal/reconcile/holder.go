@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/identity"
 )
 
@@ -81,19 +81,16 @@ func (r *Remote) page(ctx context.Context, after string) (ids []string, next str
 	if resp.StatusCode != http.StatusOK {
 		return nil, "", fmt.Errorf("read user IDs: status %d", resp.StatusCode)
 	}
-	var page struct {
-		UserIDs *[]string `json:"user_ids"`
-		Next    string    `json:"next"`
-	}
+	var page userids.Page
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxHolderAnswer)).Decode(&page); err != nil || page.UserIDs == nil {
 		return nil, "", errors.New("read user IDs: not the JSON that was promised")
 	}
-	for _, encoded := range *page.UserIDs {
-		id, err := base64.RawURLEncoding.DecodeString(encoded)
-		if err != nil || identity.CheckUserID(string(id)) != nil {
+	for _, encoded := range page.UserIDs {
+		id, err := userids.Decode(encoded)
+		if err != nil || identity.CheckUserID(id) != nil {
 			return nil, "", errors.New("read user IDs: one is not a user ID in base64url")
 		}
-		ids = append(ids, string(id))
+		ids = append(ids, id)
 	}
 	return ids, page.Next, nil
 }

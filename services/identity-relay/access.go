@@ -1,0 +1,54 @@
+package identityrelay
+
+import (
+	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/services/identity-relay/api"
+)
+
+// operatorClient is the client of `shadowless`, the operator's command.
+const operatorClient = "operator"
+
+// Access says who may call what. The operator's routes fail closed like any
+// other; the webhook is public because its signature is its credential.
+var Access = access.Table{Service: name, Routes: []access.Route{
+	{
+		Pattern: "POST /v1/webhooks/auther", Allow: []access.Rule{access.Public()},
+		Doc: "Auther's webhooks; authenticated by their signature",
+	},
+	{
+		Pattern: "GET /v1/erasures", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "erasures, oldest first; by state, late ones alone",
+	},
+	{
+		Pattern: "GET /v1/erasures/{id}", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "one erasure with its receipts and certificate",
+	},
+	{
+		Pattern: "POST /v1/erasures/{id}/release", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "let an erasure go on that the breaker holds",
+	},
+	{
+		Pattern: "POST /v1/revocations", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "revoke a user, session, token or client, or block a user",
+	},
+	{
+		Pattern: "DELETE /v1/revocations/{kind}/{id}", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "lift a revocation",
+	},
+	{
+		Pattern: "POST /v1/revocations/rebuild", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "project every live revocation into NATS again",
+	},
+	{
+		Pattern: "POST /v1/reconciliations", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "compare with the identity provider's users now",
+	},
+	{
+		Pattern: "GET /v1/reconciliations/{id}", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "the result of a reconciliation",
+	},
+	{
+		Pattern: "GET /v1/events", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "the log of identity events, oldest first",
+	},
+}}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/shadowless/shadowless/internal/apiclient"
+)
+
+// Error is a refusal that the relay explained.
+type Error = apiclient.Error
+
+// Client calls the operator's routes.
+type Client struct{ calls *apiclient.Client }
+
+// New makes a client for the relay at base. client adds the token of the calling
+// service: authn.TokenSource.Transport does, for Audience and Scope.
+func New(base string, client *http.Client) (*Client, error) {
+	calls, err := apiclient.New(base, client)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{calls: calls}, nil
+}
+
+// Erasures returns a page of erasures, oldest first.
+func (c *Client) Erasures(ctx context.Context, f ErasureFilter) (Erasures, error) {
+	query := url.Values{}
+	if f.State != "" {
+		query.Set("state", f.State)
+	}
+	if f.Late {
+		query.Set("late", "true")
+	}
+	if f.After != "" {
+		query.Set("after", f.After)
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return apiclient.Do[Erasures](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "erasures"}, Query: query})
+}
+
+// Erasure returns one erasure with its answers and certificate.
+func (c *Client) Erasure(ctx context.Context, id string) (ErasureDetail, error) {
+	return apiclient.Do[ErasureDetail](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "erasures", id}})
+}
+
+// ReleaseErasure lets an erasure go on that the breaker holds.
+func (c *Client) ReleaseErasure(ctx context.Context, id string) (ErasureDetail, error) {
+	return apiclient.Do[ErasureDetail](ctx, c.calls, apiclient.Call{Method: http.MethodPost, Path: []string{"v1", "erasures", id, "release"}})
+}
+
+// Revoke revokes a user, session, token or client, or blocks a user. kind is one
+// of the Kind constants.
+func (c *Client) Revoke(ctx context.Context, kind, id string) (Revocation, error) {
+	return apiclient.Do[Revocation](ctx, c.calls, apiclient.Call{
+		Method: http.MethodPost, Path: []string{"v1", "revocations"}, Body: RevokeRequest{Kind: kind, ID: id},
+	})
+}
+
+// Lift takes a revocation away. It answers 404 not-revoked if there is none.
+func (c *Client) Lift(ctx context.Context, kind, id string) (Lifted, error) {
+	return apiclient.Do[Lifted](ctx, c.calls, apiclient.Call{
+		Method: http.MethodDelete, Path: []string{"v1", "revocations", kind, base64.RawURLEncoding.EncodeToString([]byte(id))},
+	})
+}
+
+// RebuildRevocations projects every live revocation into the bucket again.
+func (c *Client) RebuildRevocations(ctx context.Context) (Rebuild, error) {
+	return apiclient.Do[Rebuild](ctx, c.calls, apiclient.Call{Method: http.MethodPost, Path: []string{"v1", "revocations", "rebuild"}})
+}
+
+// Reconcile runs one pass and returns its result; one that takes long is still
+// running, and Reconciliation tells how it ended.
+func (c *Client) Reconcile(ctx context.Context, request ReconcileRequest) (Reconciliation, error) {
+	return apiclient.Do[Reconciliation](ctx, c.calls, apiclient.Call{
+		Method: http.MethodPost, Path: []string{"v1", "reconciliations"}, Body: request,
+	})
+}
+
+// Reconciliation returns the result of a pass.
+func (c *Client) Reconciliation(ctx context.Context, id string) (Reconciliation, error) {
+	return apiclient.Do[Reconciliation](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "reconciliations", id}})
+}
+
+// Events returns events after a version, oldest first; an empty type means all.
+func (c *Client) Events(ctx context.Context, after int64, eventType string, limit int) (Events, error) {
+	query := url.Values{"after": {strconv.FormatInt(after, 10)}}
+	if eventType != "" {
+		query.Set("type", eventType)
+	}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	return apiclient.Do[Events](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "events"}, Query: query})
+}

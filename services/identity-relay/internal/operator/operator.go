@@ -1,0 +1,199 @@
+// Package operator serves what an operator may see and decide.
+package operator
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/kit"
+	"github.com/shadowless/shadowless/internal/problem"
+	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/services/identity-relay/api"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/reconcile"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
+)
+
+// sourceOperator is the source of what an operator records.
+const sourceOperator = "operator"
+
+const busyRetryAfter = 5 * time.Second
+
+var (
+	errNoErasure        = problem.New(http.StatusNotFound, "erasure-not-found", "There is no such erasure.")
+	errNotHeld          = problem.New(http.StatusConflict, "erasure-not-held", "The erasure is not held.")
+	errNotRevoked       = problem.New(http.StatusNotFound, "not-revoked", "There is no such revocation.")
+	errNoReconciliation = problem.New(http.StatusNotFound, "reconciliation-not-found", "There is no such reconciliation.")
+	errBusy             = problem.New(http.StatusConflict, "reconciliation-in-progress", "Another reconciliation is under way.")
+)
+
+// Service is the operator's part of the relay.
+type Service struct {
+	Pool       *pgxpool.Pool
+	Recorder   *relay.Recorder
+	Projector  *revocations.Projector
+	Reconciler *reconcile.Reconciler
+	Erasures   erasures.Settings
+	Now        func() time.Time
+}
+
+// Register adds the routes.
+func (s *Service) Register(m *access.Mux) {
+	kit.Handle(m, "GET /v1/erasures", kit.NoBody[listErasures], s.listErasures, http.StatusOK)
+	kit.Handle(m, "GET /v1/erasures/{id}", kit.NoBody[byID], s.erasure, http.StatusOK)
+	kit.Handle(m, "POST /v1/erasures/{id}/release", kit.NoBody[byID], s.release, http.StatusOK)
+	kit.Handle(m, "POST /v1/revocations", kit.JSON[revoke], s.revoke, http.StatusOK)
+	kit.Handle(m, "DELETE /v1/revocations/{kind}/{id}", kit.NoBody[lift], s.lift, http.StatusOK)
+	kit.Handle(m, "POST /v1/revocations/rebuild", kit.NoBody[struct{}], s.rebuild, http.StatusOK)
+	kit.Handle(m, "POST /v1/reconciliations", kit.JSON[api.ReconcileRequest], s.reconcile, http.StatusOK)
+	kit.Handle(m, "GET /v1/reconciliations/{id}", kit.NoBody[byID], s.reconciliation, http.StatusOK)
+	kit.Handle(m, "GET /v1/events", kit.NoBody[listEvents], s.events, http.StatusOK)
+}
+
+func (s *Service) listErasures(ctx context.Context, q listErasures) (api.Erasures, error) {
+	list, err := erasures.List(ctx, s.Pool, q.filter)
+	if err != nil {
+		return api.Erasures{}, err
+	}
+	page := api.Erasures{Erasures: make([]api.Erasure, 0, len(list))}
+	for _, e := range list {
+		page.Erasures = append(page.Erasures, wireErasure(e))
+	}
+	if len(list) == q.filter.Limit {
+		page.Next = list[len(list)-1].ID.String()
+	}
+	return page, nil
+}
+
+func (s *Service) erasure(ctx context.Context, q byID) (api.ErasureDetail, error) {
+	e, answers, err := erasures.Get(ctx, s.Pool, q.id)
+	if errors.Is(err, erasures.ErrNotFound) {
+		return api.ErasureDetail{}, errNoErasure
+	}
+	if err != nil {
+		return api.ErasureDetail{}, err
+	}
+	detail := api.ErasureDetail{Erasure: wireErasure(e), Answers: make([]api.Answer, 0, len(answers)), Certificate: e.Certificate}
+	for _, a := range answers {
+		detail.Answers = append(detail.Answers, api.Answer{Participant: a.Participant, AnsweredAt: a.AnsweredAt, Receipt: a.Receipt})
+	}
+	return detail, nil
+}
+
+func wireErasure(e erasures.Erasure) api.Erasure {
+	return api.Erasure{
+		ID: e.ID.String(), State: string(e.State), Late: e.Late, Source: e.Source,
+		UserHash: base64.RawURLEncoding.EncodeToString(e.UserHash), HashKeyID: e.HashKeyID,
+		OpenedAt: e.OpenedAt.UTC(), GraceUntil: e.GraceUntil.UTC(), RequestedAt: e.RequestedAt, DueAt: e.DueAt,
+		CompletedAt: e.CompletedAt, WaitingFor: e.WaitingFor,
+	}
+}
+
+func (s *Service) release(ctx context.Context, q byID) (api.ErasureDetail, error) {
+	err := s.Recorder.Transact(ctx, func(tx pgx.Tx) error { return erasures.Release(ctx, tx, s.Erasures, q.id) })
+	switch {
+	case errors.Is(err, erasures.ErrNotFound):
+		return api.ErasureDetail{}, errNoErasure
+	case errors.Is(err, erasures.ErrNotHeld):
+		return api.ErasureDetail{}, errNotHeld
+	case err != nil:
+		return api.ErasureDetail{}, err
+	}
+	return s.erasure(ctx, q)
+}
+
+func (s *Service) revoke(ctx context.Context, q revoke) (api.Revocation, error) {
+	now := s.Now().UTC()
+	answer := api.Revocation{Kind: q.Kind, RevokedAt: now}
+	if q.kind == authn.RevokedSession {
+		// A session that ended is a fact that others hear of, too.
+		outcomes, err := s.Recorder.Submit(ctx, relay.Fact{
+			Source: sourceOperator, Type: "session.ended", Kind: relay.SessionEnded, SessionID: q.ID, OccurredAt: now,
+		})
+		if err != nil {
+			return answer, err
+		}
+		answer.Changed = outcomes[0] == relay.Recorded
+		return answer, nil
+	}
+	err := s.Recorder.Transact(ctx, func(tx pgx.Tx) (err error) {
+		answer.Changed, err = revocations.Revoke(ctx, tx, q.kind, q.ID, revocations.CauseOperator, now)
+		return err
+	})
+	return answer, err
+}
+
+func (s *Service) lift(ctx context.Context, q lift) (api.Lifted, error) {
+	now := s.Now().UTC()
+	var lifted bool
+	err := s.Recorder.Transact(ctx, func(tx pgx.Tx) (err error) {
+		lifted, err = revocations.Lift(ctx, tx, q.kind, authn.NewRevocationKey(q.kind, q.id), "", now)
+		return err
+	})
+	if err == nil && !lifted {
+		err = errNotRevoked
+	}
+	return api.Lifted{Kind: q.name, LiftedAt: now}, err
+}
+
+func (s *Service) rebuild(ctx context.Context, _ struct{}) (api.Rebuild, error) {
+	n, err := s.Projector.Rebuild(ctx)
+	return api.Rebuild{Rows: n}, err
+}
+
+func (s *Service) reconcile(ctx context.Context, q api.ReconcileRequest) (api.Reconciliation, error) {
+	result, err := s.Reconciler.Trigger(ctx, reconcile.Options{AcceptShrink: q.AcceptShrink})
+	if errors.Is(err, reconcile.ErrInProgress) {
+		return api.Reconciliation{}, errBusy.After(busyRetryAfter)
+	}
+	return wireReconciliation(result), err
+}
+
+func (s *Service) reconciliation(ctx context.Context, q byID) (api.Reconciliation, error) {
+	result, err := s.Reconciler.Get(ctx, q.id)
+	if errors.Is(err, reconcile.ErrNotFound) {
+		return api.Reconciliation{}, errNoReconciliation
+	}
+	return wireReconciliation(result), err
+}
+
+func wireReconciliation(r reconcile.Result) api.Reconciliation {
+	wire := api.Reconciliation{
+		ID: r.ID.String(), State: r.State, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
+		Participants: make([]api.ReconciliationParticipant, 0, len(r.Participants)),
+		Held:         r.Held, Listed: r.Listed, Missing: r.Missing, UnderErasure: r.UnderErasure, Known: r.Known, Waiting: r.Waiting,
+		Deleted: r.Deleted, Banned: r.Banned, Unbanned: r.Unbanned, Unanswered: r.Unanswered, Problem: r.Problem,
+	}
+	for _, p := range r.Participants {
+		wire.Participants = append(wire.Participants, api.ReconciliationParticipant(p))
+	}
+	return wire
+}
+
+func (s *Service) events(ctx context.Context, q listEvents) (api.Events, error) {
+	list, err := eventlog.List(ctx, s.Pool, q.after, q.eventType, q.limit)
+	if err != nil {
+		return api.Events{}, err
+	}
+	page := api.Events{Events: make([]api.Event, 0, len(list))}
+	for _, e := range list {
+		page.Events = append(page.Events, api.Event{
+			Version: e.Version, ID: e.ID.String(), Source: e.Source, Type: e.Type, UserID: e.UserID, SessionID: e.SessionID,
+			ErasureID: e.ErasureID, Data: e.Data, OccurredAt: e.OccurredAt.UTC(), RecordedAt: e.RecordedAt.UTC(), Published: e.Published,
+		})
+	}
+	if len(list) == q.limit {
+		page.Next = list[len(list)-1].Version
+	}
+	return page, nil
+}
+

@@ -1,0 +1,193 @@
+package identityrelay
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/mesh"
+	"github.com/shadowless/shadowless/internal/streams"
+	"github.com/shadowless/shadowless/internal/userids"
+	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/pkg/identity/mailbox"
+	"github.com/shadowless/shadowless/pkg/identity/participant"
+	"github.com/shadowless/shadowless/services/identity-relay/api"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/operator"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/reconcile"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/source/auther"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/upkeep"
+)
+
+//go:embed manifest.yaml
+var manifestYAML []byte
+
+// Manifest is the relay's disposition manifest.
+func Manifest() (*participant.Manifest, error) { return participant.ParseManifest(manifestYAML) }
+
+const (
+	// reconciliationRetention is how long results of passes can be looked up.
+	reconciliationRetention = 90 * 24 * time.Hour
+	// registryTimeout bounds the start: the registry must be known before an
+	// erasure asks who must answer.
+	registryTimeout = 30 * time.Second
+)
+
+// Run serves until ctx ends, then drains.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	m, err := mesh.Open(ctx, mesh.Options{
+		Name: name, Common: cfg.Common, Backends: cfg.Backends, Audiences: []string{api.Audience},
+		Migrations: schema.Sets(), Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	handler, stop, err := assemble(ctx, cfg, m)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return m.Serve(ctx, handler)
+}
+
+// assemble wires the rooms and adds their background work to the mesh.
+func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func(), error) {
+	participants, err := parseParticipants(cfg.Participants)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := register(ctx, m, participants); err != nil {
+		return nil, nil, err
+	}
+	tombstones, err := participant.LoadTombstones(cfg.TombstoneKeyFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("TOMBSTONE_KEY_FILE: %w", err)
+	}
+	secrets, err := auther.LoadSecrets(cfg.WebhookSecretsFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("IDENTITY_RELAY_WEBHOOK_SECRETS_FILE: %w", err)
+	}
+	settings := erasures.Settings{
+		Grace: cfg.ErasureGrace, Deadline: cfg.ErasureDeadline, PerHour: cfg.ErasuresPerHour,
+		Stream: streams.Identity, StreamMaxAge: streams.IdentityMaxAge, Tombstones: tombstones, Now: time.Now,
+	}
+	publisher := mailbox.NewPublisher(m.Pool, m.JetStream, mailbox.PublisherOptions{OnPublished: eventlog.Published, Logger: m.Logger})
+	projector := revocations.NewProjector(m.Pool, m.JetStream, streams.Revocations, m.Logger)
+	sum := sha256.Sum256(manifestYAML)
+	worker := erasures.NewWorker(erasures.Worker{
+		Pool: m.Pool, JetStream: m.JetStream, Settings: settings, ManifestSum: hex.EncodeToString(sum[:]),
+		OnAppend: publisher.Wake, Log: m.Logger,
+	})
+	receipts, err := mailbox.NewConsumer(m.JetStream, m.Pool, mailbox.ConsumerConfig{
+		Stream: streams.Receipts, Durable: streams.Durable(name, "receipts"), Handler: erasures.TakeReceipt,
+		OnCommit: worker.Wake, Logger: m.Logger,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	recorder := &relay.Recorder{Pool: m.Pool, Tombstones: tombstones, Erasures: settings, Now: time.Now}
+	idp := autherapi.New(autherapi.Config{
+		BaseURL: cfg.IdPURL, CredentialFile: cfg.IdPCredentialFile, HTTPClient: m.HTTPClient,
+		PerSecond: cfg.IdPRequestsPerSecond, Now: time.Now,
+	})
+	rereader := relay.NewRereader(relay.Rereader{
+		Pool: m.Pool, Recorder: recorder, Log: m.Logger,
+		Lookup: func(ctx context.Context, userID string) (relay.Standing, error) {
+			u, found, err := idp.Lookup(ctx, userID)
+			return relay.Standing{Found: found, Banned: u.Banned}, err
+		},
+	})
+	recorder.Wake = func() {
+		publisher.Wake()
+		projector.Wake()
+		worker.Wake()
+		rereader.Wake()
+	}
+	holders, stop, err := holders(cfg, m, participants)
+	if err != nil {
+		return nil, nil, err
+	}
+	reconciler := reconcile.New(reconcile.Reconciler{
+		Pool: m.Pool, Users: idp, Holders: holders, Recorder: recorder, Tombstones: tombstones, Now: time.Now, Log: m.Logger,
+		Settings: reconcile.Settings{
+			Interval: cfg.ReconcileInterval, Grace: cfg.ReconcileGrace,
+			ShrinkFraction: cfg.ReconcileShrinkFraction, ShrinkFloor: cfg.ReconcileShrinkFloor,
+		},
+	})
+	m.Go("outbox", publisher.Run)
+	m.Go("revocations' projection", projector.Run)
+	m.Go("erasures", worker.Run)
+	m.Go("receipts", receipts.Run)
+	m.Go("look-ups", rereader.Run)
+	m.Go("reconciliation", reconciler.Run)
+	m.Go("upkeep", upkeep.Upkeep{
+		Pool: m.Pool, Deliveries: cfg.DeliveryRetention, Events: cfg.EventRetention, Reconciliations: reconciliationRetention, Log: m.Logger,
+	}.Run)
+
+	mux := access.NewMux(Access, m.Verifier)
+	now := cfg.Now
+	if now == nil {
+		now = time.Now
+	}
+	mux.Handle("POST /v1/webhooks/auther", &auther.Webhook{
+		Secrets: secrets, MaxAge: cfg.WebhookMaxAge, Submit: recorder.Submit, Now: now, Log: m.Logger,
+	})
+	(&operator.Service{
+		Pool: m.Pool, Recorder: recorder, Projector: projector, Reconciler: reconciler, Erasures: settings, Now: time.Now,
+	}).Register(mux)
+	handler, err := mux.Handler()
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return handler, stop, nil
+}
+
+func register(ctx context.Context, m *mesh.Mesh, participants []remote) error {
+	ctx, cancel := context.WithTimeout(ctx, registryTimeout)
+	defer cancel()
+	registry := make([]erasures.Participant, len(participants))
+	for i, p := range participants {
+		registry[i] = p.Participant
+	}
+	return erasures.Register(ctx, m.Pool, registry)
+}
+
+// holders are whom reconciliation asks for user IDs: the participants, each with
+// a token for it alone, and the relay's own rows.
+func holders(cfg Config, m *mesh.Mesh, participants []remote) (list []reconcile.Holder, stop func(), err error) {
+	var sources []*authn.TokenSource
+	stop = func() {
+		for _, s := range sources {
+			s.Close()
+		}
+	}
+	list = []reconcile.Holder{reconcile.Own{Pool: m.Pool}}
+	for _, p := range participants {
+		source, err := authn.NewTokenSource(authn.TokenSourceConfig{
+			TokenURL: strings.TrimSuffix(cfg.TokenExchangeURL, "/") + "/oauth/token", ClientID: name, APIKeyFile: cfg.APIKeyFile,
+			Audience: p.Name, Scopes: []string{userids.Scope}, HTTPClient: m.HTTPClient, Logger: m.Logger,
+		})
+		if err != nil {
+			stop()
+			return nil, nil, fmt.Errorf("token for %s: %w", p.Name, err)
+		}
+		sources = append(sources, source)
+		client := *m.HTTPClient
+		client.Transport = source.Transport(m.HTTPClient.Transport)
+		list = append(list, &reconcile.Remote{Participant: p.Name, BaseURL: p.BaseURL, HTTPClient: &client})
+	}
+	return list, stop, nil
+}
