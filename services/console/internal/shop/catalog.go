@@ -3,6 +3,8 @@ package shop
 import (
 	"fmt"
 	"strings"
+
+	orders "github.com/shadowless/shadowless/services/orders/api"
 )
 
 // Product is one thing of the demo's shelf. The prices lie on both sides of the
@@ -36,7 +38,7 @@ func product(sku string) (Product, bool) {
 }
 
 // Describe is an order in words: "2 × Desk lamp".
-func (o Order) Describe() string {
+func Describe(o orders.Order) string {
 	lines := make([]string, 0, len(o.Items))
 	for _, item := range o.Items {
 		name := item.SKU

@@ -14,6 +14,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/apiclient"
 	billing "github.com/shadowless/shadowless/services/billing/api"
+	orders "github.com/shadowless/shadowless/services/orders/api"
 )
 
 // callTimeout bounds one call; a page that waits longer is worse than one that
@@ -39,13 +40,13 @@ type Refusal = apiclient.Error
 
 // Shop is the pair of services. It is safe for concurrent use.
 type Shop struct {
-	orders  ordersClient
+	orders  *orders.Client
 	billing *billing.Client
 }
 
 // New makes a Shop.
 func New(ordersURL, billingURL string, client *http.Client) (*Shop, error) {
-	o, err := apiclient.New(ordersURL, client)
+	o, err := orders.NewClient(ordersURL, client)
 	if err != nil {
 		return nil, fmt.Errorf("CONSOLE_ORDERS_URL: %w", err)
 	}
@@ -53,15 +54,15 @@ func New(ordersURL, billingURL string, client *http.Client) (*Shop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CONSOLE_BILLING_URL: %w", err)
 	}
-	return &Shop{orders: ordersClient{o}, billing: b}, nil
+	return &Shop{orders: o, billing: b}, nil
 }
 
 // Orders lists the user's latest orders.
-func (s *Shop) Orders(ctx context.Context, bearer string) ([]Order, error) {
+func (s *Shop) Orders(ctx context.Context, bearer string) ([]orders.Order, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := s.orders.list(ctx, bearer, listed)
-	return list, fault("list orders", err)
+	page, err := s.orders.Orders(ctx, bearer, listed, "")
+	return page.Orders, fault("list orders", err)
 }
 
 // Place orders one product of the shelf. The key makes a form that is sent twice
@@ -73,8 +74,8 @@ func (s *Shop) Place(ctx context.Context, bearer, key, sku string, quantity int)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := s.orders.place(ctx, bearer, key, newOrder{
-		Currency: Currency, Items: []Item{{SKU: p.SKU, Quantity: quantity, UnitPriceMinor: p.PriceMinor}},
+	_, err := s.orders.Place(ctx, bearer, key, orders.NewOrder{
+		Currency: Currency, Items: []orders.Item{{SKU: p.SKU, Quantity: int64(quantity), UnitPriceMinor: p.PriceMinor}},
 	})
 	return fault("place an order", err)
 }
@@ -83,7 +84,7 @@ func (s *Shop) Place(ctx context.Context, bearer, key, sku string, quantity int)
 func (s *Shop) Cancel(ctx context.Context, bearer string, id uuid.UUID) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := s.orders.cancel(ctx, bearer, id)
+	_, err := s.orders.Cancel(ctx, bearer, id, 0)
 	return fault("cancel an order", err)
 }
 
@@ -103,7 +104,7 @@ type move func(ctx context.Context, bearer, key string, invoice uuid.UUID, amoun
 func (s *Shop) settle(ctx context.Context, bearer, key string, id uuid.UUID, move move) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	order, err := s.orders.order(ctx, bearer, id)
+	order, err := s.orders.Order(ctx, bearer, id)
 	if err != nil {
 		return fault("read the order", err)
 	}

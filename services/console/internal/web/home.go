@@ -13,6 +13,7 @@ import (
 	"github.com/shadowless/shadowless/internal/telemetry"
 	"github.com/shadowless/shadowless/services/console/api"
 	"github.com/shadowless/shadowless/services/console/internal/shop"
+	orders "github.com/shadowless/shadowless/services/orders/api"
 )
 
 type welcomePage struct {
@@ -82,12 +83,12 @@ func (p *Pages) homeOf(r *http.Request, v *visit, notice *Notice) homePage {
 		},
 		Shelf: shop.Shelf, Currency: shop.Currency, MaxQuantity: shop.MaxQuantity, PlaceKey: newKey(), Places: p.Places,
 	}
-	orders, err := p.Shop.Orders(r.Context(), v.session.Tokens.Access)
+	latest, err := p.Shop.Orders(r.Context(), v.session.Tokens.Access)
 	if err != nil {
 		telemetry.Annotate(r.Context(), slog.String("orders", err.Error()))
 		page.OrdersFault = "Your orders cannot be shown: " + sentence(err)
 	}
-	for _, o := range orders {
+	for _, o := range latest {
 		page.Orders = append(page.Orders, rowOf(o))
 	}
 	return page
@@ -95,7 +96,7 @@ func (p *Pages) homeOf(r *http.Request, v *visit, notice *Notice) homePage {
 
 // orderRow is an order and what can be done with it.
 type orderRow struct {
-	shop.Order
+	orders.Order
 	What    string
 	Actions []action
 	Waiting string
@@ -106,20 +107,20 @@ type action struct {
 	Quiet            bool
 }
 
-func rowOf(o shop.Order) orderRow {
-	row := orderRow{Order: o, What: o.Describe()}
+func rowOf(o orders.Order) orderRow {
+	row := orderRow{Order: o, What: shop.Describe(o)}
 	do := func(label, verb string, quiet bool) {
 		row.Actions = append(row.Actions, action{label, "/orders/" + o.ID.String() + "/" + verb, newKey(), quiet})
 	}
 	switch o.Status {
-	case shop.StatusPlaced:
+	case orders.StatusPlaced:
 		if o.InvoiceID == nil {
 			row.Waiting = "its invoice is being made"
 		} else {
 			do("Pay", "pay", false)
 		}
 		do("Cancel", "cancel", true)
-	case shop.StatusPaid:
+	case orders.StatusPaid:
 		do("Refund", "refund", true)
 	}
 	return row
