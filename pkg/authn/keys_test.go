@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -398,4 +399,77 @@ func TestVerifier_CloseKeepsKnownKeysAndRefusesUnknown(t *testing.T) {
 	require.NoError(t, err)
 	_, err = v.Verify(t.Context(), junkKID(iss, "junk"))
 	require.ErrorIs(t, err, authn.ErrKeysUnavailable)
+}
+
+// Nobody asks: the background alone brings the keys, and drops the removed one.
+func TestKeys_BackgroundRefresh(t *testing.T) {
+	t.Parallel()
+	iss := authntest.NewIssuer(t)
+	iss.Down()
+	ic := iss.Config("shadowless")
+	none := time.Duration(0)
+	ic.Keys = authn.KeysConfig{Refresh: time.Second, RemovedTrust: &none}
+	v := authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{ic}}, authn.Options{Audiences: []string{aud}})
+	require.Error(t, v.Ready())
+	iss.Up()
+	require.Eventually(t, func() bool { return v.Ready() == nil }, 10*time.Second, 10*time.Millisecond)
+
+	old := iss.UserToken("alice")
+	_, err := v.Verify(t.Context(), old)
+	require.NoError(t, err)
+	iss.Rotate()
+	iss.Prune()
+	require.Eventually(t, func() bool {
+		_, err := v.Verify(t.Context(), old)
+		return errors.Is(err, authn.ErrUnknownKey)
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// Stored keys serve at once, though the issuer neither answers nor refuses.
+func TestKeys_StoredKeysServeWhileTheIdPHangs(t *testing.T) {
+	t.Parallel()
+	iss := authntest.NewIssuer(t)
+	store := authn.DirKeyStore(t.TempDir())
+	require.NoError(t, store.Save(t.Context(), iss.Name(), authn.StoredKeys{JWKS: iss.JWKS(), FetchedAt: time.Now()}))
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(release) })
+	ic := iss.Config("shadowless")
+	ic.JWKSURLs = []string{server.URL}
+	v := authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{ic}}, authn.Options{Audiences: []string{aud}, KeyStore: store})
+	began := time.Now()
+	_, err := v.Verify(t.Context(), iss.UserToken("alice"))
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), time.Second)
+}
+
+// A broken store costs the memory of the last run, and nothing else.
+func TestKeys_BrokenStoreIsNoOutage(t *testing.T) {
+	t.Parallel()
+	iss := authntest.NewIssuer(t)
+	for name, content := range map[string]string{
+		"garbage":             "{",
+		"no usable key":       `{"issuer":"` + iss.Name() + `","fetched_at":"2026-11-21T12:00:00Z","jwks":{"keys":[]}}`,
+		"of another issuer":   `{"issuer":"https://other.example","jwks":{"keys":[]}}`,
+		"directory is a file": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "keys")
+			if content == "" {
+				require.NoError(t, os.WriteFile(dir, nil, 0o600))
+			} else {
+				store := authn.DirKeyStore(dir)
+				require.NoError(t, store.Save(t.Context(), iss.Name(), authn.StoredKeys{JWKS: []byte(`{}`)}))
+				files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(files[0], []byte(content), 0o600))
+			}
+			v := authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{iss.Config("shadowless")}},
+				authn.Options{Audiences: []string{aud}, KeyStore: authn.DirKeyStore(dir)})
+			_, err := v.Verify(t.Context(), iss.UserToken("alice"))
+			require.NoError(t, err)
+		})
+	}
 }

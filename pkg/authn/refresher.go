@@ -231,10 +231,15 @@ func (r *refresher) abandon(err error) {
 	close(r.next.done)
 }
 
-// join returns the flight to wait for: the current one, or the next, which it asks for.
-func (r *refresher) join() *flight {
+// join returns the flight to wait for: the current one, or the next, which it
+// asks for. It returns nil if the key came meanwhile; a set is stored before its
+// flight lands, so whoever misses the flight finds the key.
+func (r *refresher) join(kid string) *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, _, ok := r.storage.set.Load().lookup(kid, r.now()); ok {
+		return nil
+	}
 	if r.current != nil {
 		return r.current
 	}
@@ -251,7 +256,7 @@ func (r *refresher) join() *flight {
 var errKeyWait = errors.New("key set was not fetched in time")
 
 // await implements keyStorage.await: wait, for a bounded time, for one fetch.
-func (r *refresher) await(ctx context.Context, _ string) error {
+func (r *refresher) await(ctx context.Context, kid string) error {
 	if !r.enter() {
 		return errors.New("too many requests wait for the key set")
 	}
@@ -259,7 +264,10 @@ func (r *refresher) await(ctx context.Context, _ string) error {
 	timer := time.NewTimer(unknownKeyWait)
 	defer timer.Stop()
 	for {
-		f := r.join()
+		f := r.join(kid)
+		if f == nil {
+			return nil
+		}
 		select {
 		case <-f.done:
 			if f.stored {
