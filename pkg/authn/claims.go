@@ -136,4 +136,3 @@ func truncate(s string, n int) string {
 	}
 	return s
 }
-
