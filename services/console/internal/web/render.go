@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/internal/telemetry"
 )
 
@@ -112,7 +113,14 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, status int, title, 
 	})
 }
 
+// errCrossOrigin answers JSON routes; browsers send those only from our origin.
+var errCrossOrigin = problem.New(http.StatusForbidden, "cross-origin", "Another site made the browser send this, so nothing was done.")
+
 func (p *Pages) crossOrigin(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		problem.Write(w, r, errCrossOrigin)
+		return
+	}
 	p.fail(w, r, http.StatusForbidden, "That was not sent from here", "Another site made your browser send this form, so nothing was done.", nil, nil)
 }
 
