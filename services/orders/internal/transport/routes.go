@@ -1,0 +1,101 @@
+// Package transport is orders over HTTP.
+package transport
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/kit"
+	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/services/orders/api"
+	"github.com/shadowless/shadowless/services/orders/internal/domain"
+)
+
+// Register serves the routes of orders. Who may call them is in the mux's table.
+func Register(m *access.Mux, s *domain.Service) {
+	t := transport{s}
+	kit.Handle(m, "POST /v1/orders", kit.JSON[placeRequest], t.place, http.StatusCreated)
+	kit.Handle(m, "GET /v1/orders", kit.NoBody[listRequest], t.list, http.StatusOK)
+	kit.Handle(m, "GET /v1/orders/{id}", kit.NoBody[readRequest], t.read, http.StatusOK)
+	kit.Handle(m, "POST /v1/orders/{id}/cancel", kit.NoBody[cancelRequest], t.cancel, http.StatusOK)
+	kit.Handle(m, "GET /v1/users/{user_id}/orders", kit.NoBody[listOfRequest], t.listOf, http.StatusOK)
+}
+
+type transport struct{ service *domain.Service }
+
+// caller is the verified principal, which the mux has put there.
+func caller(ctx context.Context) (*authn.Principal, error) {
+	p, ok := authn.FromContext(ctx)
+	if !ok {
+		return nil, authn.ErrMissingToken
+	}
+	return p, nil
+}
+
+func (t transport) place(ctx context.Context, r placeRequest) (orderAnswer, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return orderAnswer{}, err
+	}
+	o, err := t.service.Place(ctx, p, r.wish())
+	return answer(o), err
+}
+
+func (t transport) list(ctx context.Context, r listRequest) (api.OrderPage, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return api.OrderPage{}, err
+	}
+	return t.pageOf(ctx, domain.OwnerOf(p), r)
+}
+
+func (t transport) pageOf(ctx context.Context, owner domain.Owner, r listRequest) (api.OrderPage, error) {
+	orders, next, err := t.service.Orders(ctx, owner, r.Page)
+	if err != nil {
+		return api.OrderPage{}, err
+	}
+	page := api.OrderPage{Orders: make([]api.Order, len(orders)), NextCursor: next}
+	for n, o := range orders {
+		page.Orders[n] = wire(o)
+	}
+	return page, nil
+}
+
+func (t transport) read(ctx context.Context, r readRequest) (orderAnswer, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return orderAnswer{}, err
+	}
+	o, err := t.service.Order(ctx, domain.OwnerOf(p), r.ID)
+	return answer(o), err
+}
+
+func (t transport) cancel(ctx context.Context, r cancelRequest) (orderAnswer, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return orderAnswer{}, err
+	}
+	o, err := t.service.Cancel(ctx, domain.OwnerOf(p), r.id, r.version)
+	return answer(o), err
+}
+
+// listOf serves staff: any user's orders, in the staff's own tenant.
+func (t transport) listOf(ctx context.Context, r listOfRequest) (api.CustomerOrderPage, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return api.CustomerOrderPage{}, err
+	}
+	page, err := t.pageOf(ctx, domain.Owner{UserID: r.userID, TenantID: p.TenantID()}, r.listRequest)
+	if err != nil {
+		return api.CustomerOrderPage{}, err
+	}
+	answer := api.CustomerOrderPage{OrderPage: page}
+	if len(page.Orders) == 0 {
+		return answer, nil // not a directory for whoever has an ID to try
+	}
+	if c := t.service.Customer(ctx, r.userID); c != nil {
+		answer.Customer = &api.Customer{Name: c.Name, AvatarURL: c.AvatarURL, Erased: c.Erased}
+	}
+	return answer, nil
+}
