@@ -154,7 +154,7 @@ func (r *Ring) add(ctx context.Context, tx pgx.Tx) (Key, error) {
 	key := Key{ID: random.ID(), Algorithm: r.algorithm, CreatedAt: r.now()}
 	var err error
 	if r.algorithm == "EdDSA" {
-		_, key.Private, err = generateEd25519()
+		_, key.Private, err = ed25519.GenerateKey(rand.Reader)
 	} else {
 		key.Private, err = rsa.GenerateKey(rand.Reader, rsaBits)
 	}
@@ -167,10 +167,6 @@ func (r *Ring) add(ctx context.Context, tx pgx.Tx) (Key, error) {
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO signing_keys (`+columns+`) VALUES ($1, $2, $3, $4)`, key.ID, key.Algorithm, der, key.CreatedAt)
 	return key, err
-}
-
-func generateEd25519() (ed25519.PublicKey, crypto.Signer, error) {
-	return ed25519.GenerateKey(rand.Reader)
 }
 
 func (r *Ring) scan(row pgx.Row) (Key, error) {

@@ -3,6 +3,7 @@ package webhooks
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -85,12 +86,12 @@ func (q *Queue) send(ctx context.Context, d delivery) error {
 }
 
 // errGone is an endpoint that is no longer configured.
-var errGone = fmt.Errorf("the endpoint is not configured")
+var errGone = errors.New("the endpoint is not configured")
 
 // settle forgets a delivery that was taken or has no retry left, and puts any
 // other one off.
 func (q *Queue) settle(ctx context.Context, d delivery, fault error) error {
-	final := fault == nil || fault == errGone || d.Attempts > len(q.retries)
+	final := fault == nil || errors.Is(fault, errGone) || d.Attempts > len(q.retries)
 	if fault != nil {
 		level := slog.LevelWarn
 		if final {
