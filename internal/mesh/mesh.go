@@ -37,6 +37,7 @@ type Options struct {
 	Migrations []migrate.Set
 	Logger     *slog.Logger
 	Now        func() time.Time // nil: time.Now
+	HTTPClient *http.Client     // nil: one that trusts CA_FILE
 }
 
 // Mesh is what Open connected.
@@ -75,8 +76,10 @@ func Open(ctx context.Context, o Options) (m *Mesh, err error) {
 	if m.Pool, err = OpenPool(ctx, o.Backends); err != nil {
 		return nil, err
 	}
-	if m.HTTPClient, err = httpclient.New(o.Common.CAFile); err != nil {
-		return nil, err
+	if m.HTTPClient = o.HTTPClient; m.HTTPClient == nil {
+		if m.HTTPClient, err = httpclient.New(o.Common.CAFile); err != nil {
+			return nil, err
+		}
 	}
 	m.Conn, m.JetStream, err = natsconn.Connect(natsconn.Config{
 		URL: o.Backends.NATSURL, NKeySeedFile: o.Backends.NATSNKeySeedFile, CAFile: o.Common.CAFile, Name: o.Name, Logger: o.Logger,

@@ -57,6 +57,9 @@ func LoadFile(path string) (File, error) {
 	return f, nil
 }
 
+// ErrKeyFile: a key file cannot be read or holds no key.
+var ErrKeyFile = errors.New("key file")
+
 // ErrKeyTaken: the key belongs to another client.
 var ErrKeyTaken = errors.New("the API key belongs to another client")
 
@@ -91,11 +94,11 @@ func Apply(ctx context.Context, r Registry, hashes *keyring.Ring, f File) error 
 func readKey(path string) (api.Key, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return api.Key{}, fmt.Errorf("read a key file: %w", err)
+		return api.Key{}, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
 	key, err := api.ParseKey(strings.TrimRight(string(raw), "\r\n"))
 	if err != nil {
-		return api.Key{}, fmt.Errorf("key file %s: %w", path, err)
+		return api.Key{}, fmt.Errorf("%w %s: %w", ErrKeyFile, path, err)
 	}
 	return key, nil
 }

@@ -185,3 +185,8 @@ func clean(text string) string {
 		return r
 	}, text)
 }
+
+// Refuse records an attempt that could not even be parsed.
+func (s *Service) Refuse(ctx context.Context, req *Request, err error) {
+	s.record(ctx, s.attempt(req), nil, err)
+}

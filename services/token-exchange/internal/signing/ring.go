@@ -72,18 +72,23 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	return r.load(records)
 }
 
+// retryEvery is how soon a rotation that failed is tried again.
+const retryEvery = time.Second
+
 // Run rotates now and then every interval, until ctx ends.
 func (r *Ring) Run(ctx context.Context, interval time.Duration) error {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	for {
+		wait := interval
 		if err := r.Rotate(ctx); err != nil && ctx.Err() == nil {
 			r.log.ErrorContext(ctx, "signing keys", "cause", err)
+			wait = min(retryEvery, interval)
 		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
 		}
 	}
 }

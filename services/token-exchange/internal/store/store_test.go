@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
-	"github.com/shadowless/shadowless/pkg/identity/migrate"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 )
 
@@ -12,5 +11,5 @@ func TestMain(m *testing.M) { identitytest.Main(m) }
 
 func database(t *testing.T) *identitytest.Database {
 	t.Helper()
-	return identitytest.Postgres(t, migrate.Set{Name: "token_exchange", FS: store.Migrations, Dir: "migrations"})
+	return identitytest.Postgres(t, store.Sets()...)
 }

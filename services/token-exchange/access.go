@@ -1,0 +1,32 @@
+package tokenexchange
+
+import (
+	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/userids"
+	"github.com/shadowless/shadowless/services/token-exchange/api"
+)
+
+// operator is the client that manages the others.
+const operator = "operator"
+
+// Access is who may call what. The token endpoints are public to the mux: they
+// prove their clients by themselves, in the language of OAuth, and hold subject
+// tokens to the same staleness.
+func Access() access.Table {
+	admin := []access.Rule{access.Client(operator, api.AdminScope)}
+	everybody := []access.Rule{access.Public()}
+	return access.Table{Service: Name, Routes: []access.Route{
+		{Pattern: "POST /oauth/token", Allow: everybody, Doc: "get a token; the client authenticates with its API key (RFC 6749, RFC 8693)"},
+		{Pattern: "POST /api/auth/api-key/exchange", Allow: everybody, Doc: "Auther's exchange of an API key for a token"},
+		{Pattern: "GET /.well-known/oauth-authorization-server", Allow: everybody, Doc: "the issuer's metadata (RFC 8414)"},
+		{Pattern: "GET /.well-known/jwks.json", Allow: everybody, Doc: "the public keys (RFC 7517)"},
+		{Pattern: "GET /v1/clients", Allow: admin, Doc: "list clients"},
+		{Pattern: "POST /v1/clients", Allow: admin, Doc: "register a client"},
+		{Pattern: "GET /v1/clients/{id}", Allow: admin, Doc: "read a client"},
+		{Pattern: "PATCH /v1/clients/{id}", Allow: admin, Doc: "change or block a client"},
+		{Pattern: "GET /v1/clients/{id}/keys", Allow: admin, Doc: "list a client's keys, never the keys themselves"},
+		{Pattern: "POST /v1/clients/{id}/keys", Allow: admin, Doc: "make a key; it is shown this once"},
+		{Pattern: "DELETE /v1/clients/{id}/keys/{key_id}", Allow: admin, Doc: "end a key at once"},
+		userids.Route(),
+	}}
+}

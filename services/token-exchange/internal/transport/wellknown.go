@@ -1,0 +1,112 @@
+package transport
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shadowless/shadowless/internal/problem"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
+)
+
+// Paths of the endpoints, behind the issuer's own path.
+const (
+	TokenPath    = "/oauth/token"
+	APIKeyPath   = "/api/auth/api-key/exchange"
+	JWKSPath     = "/.well-known/jwks.json"
+	MetadataPath = "/.well-known/oauth-authorization-server"
+)
+
+// KeySet gives the JWKS document and its entity tag.
+type KeySet interface {
+	KeySet() (document []byte, etag string, ok bool)
+}
+
+// JWKS serves the public keys (RFC 7517).
+func JWKS(keys KeySet) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		document, etag, ok := keys.KeySet()
+		if !ok {
+			problem.Write(w, r, problem.ErrUnavailable.After(time.Second).Because(signing.ErrNoKey))
+			return
+		}
+		writeCached(w, r, document, etag)
+	})
+}
+
+func writeCached(w http.ResponseWriter, r *http.Request, document []byte, etag string) {
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(signing.MaxAge/time.Second)))
+	h.Set("ETag", etag)
+	h.Set("X-Content-Type-Options", "nosniff")
+	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(document)))
+	_, _ = w.Write(document) // the connection may be gone
+}
+
+// metadata is RFC 8414, section 2. response_types_supported is required there,
+// and section 3.2 wants members without elements left out: there is no
+// authorization endpoint, so there are no response types, and it is left out.
+type metadata struct {
+	Issuer        string   `json:"issuer"`
+	TokenEndpoint string   `json:"token_endpoint"`
+	JWKSURI       string   `json:"jwks_uri"`
+	GrantTypes    []string `json:"grant_types_supported"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+}
+
+// Metadata serves the issuer's metadata (RFC 8414).
+func Metadata(issuer string, grantTypes []string) (http.Handler, error) {
+	base := strings.TrimSuffix(issuer, "/")
+	document, err := json.Marshal(metadata{
+		Issuer: issuer, TokenEndpoint: base + TokenPath, JWKSURI: base + JWKSPath, GrantTypes: grantTypes,
+		AuthMethods: []string{"client_secret_basic", "client_secret_post"},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the metadata: %w", err)
+	}
+	sum := sha256.Sum256(document)
+	etag := fmt.Sprintf(`"%x"`, sum[:16])
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeCached(w, r, document, etag) }), nil
+}
+
+// Front stands before the routes. It answers other methods in the language of
+// the two endpoints that do not speak problem documents, and finds the metadata
+// of an issuer with a path, whose well-known part comes before that path (RFC
+// 8414, section 3.1). The issuer's path itself is taken away by whatever routes
+// to it.
+func Front(issuer string, next http.Handler) (http.Handler, error) {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil, fmt.Errorf("read the issuer: %w", err)
+	}
+	withPath := MetadataPath + strings.TrimSuffix(u.Path, "/")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == TokenPath && r.Method != http.MethodPost:
+			refuseMethod(w, r)
+		case r.URL.Path == APIKeyPath && r.Method != http.MethodPost:
+			w.Header().Set("Allow", http.MethodPost)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case withPath != MetadataPath && r.URL.Path == MetadataPath:
+			problem.Write(w, r, problem.ErrNotFound)
+		case withPath != MetadataPath && r.URL.Path == withPath:
+			inner := r.Clone(r.Context())
+			inner.URL.Path, inner.URL.RawPath = MetadataPath, ""
+			next.ServeHTTP(w, inner)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	}), nil
+}

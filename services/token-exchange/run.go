@@ -1,0 +1,179 @@
+// Package tokenexchange is the mesh's Security Token Service: the one place
+// where a long-lived secret becomes a short-lived token. It proves clients by
+// their API keys, delegates users' tokens to them, and turns a sign-in at the
+// identity provider into a token that the services understand.
+package tokenexchange
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/httpclient"
+	"github.com/shadowless/shadowless/internal/mesh"
+	"github.com/shadowless/shadowless/internal/streams"
+	"github.com/shadowless/shadowless/internal/userids"
+	"github.com/shadowless/shadowless/pkg/identity/mailbox"
+	"github.com/shadowless/shadowless/pkg/identity/participant"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/admin"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/audit"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/blocks"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/identityevents"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/permissions"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/transport"
+)
+
+// Name of the service: its audience, NATS user and participant.
+const Name = "token-exchange"
+
+// Prefix of its own environment variables.
+const Prefix = "TOKEN_EXCHANGE_"
+
+// rotationInterval is how often keys are looked at: another replica's new key is
+// known here within it, long before that key signs.
+const rotationInterval = time.Minute
+
+// Run serves token-exchange until ctx ends, then lets requests and consumers finish.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	s, err := load(cfg)
+	if err != nil {
+		return err
+	}
+	outgoing, err := httpclient.New(cfg.CAFile)
+	if err != nil {
+		return err
+	}
+	// The service trusts its own tokens. It takes its own keys from memory: over
+	// the network it would wait for itself to be ready.
+	var own atomic.Pointer[signing.Ring]
+	keys := *outgoing
+	keys.Transport = transport.OwnKeys(cfg.Issuer, outgoing.Transport, func() transport.KeySet {
+		if r := own.Load(); r != nil {
+			return r
+		}
+		return nil
+	})
+	m, err := mesh.Open(ctx, mesh.Options{
+		Name: Name, Common: cfg.Common, Backends: cfg.Backends, Migrations: store.Sets(), Logger: log, HTTPClient: &keys,
+	})
+	if err != nil {
+		return fmt.Errorf("open the mesh: %w", err)
+	}
+	ring := signing.NewRing(store.NewSigningKeys(m.Pool), s.encryption, cfg.schedule(), time.Now, log)
+	own.Store(ring)
+	handler, err := s.wire(m, cfg, ring)
+	if err != nil {
+		return err
+	}
+	return m.Serve(ctx, handler)
+}
+
+// settings are what the files say.
+type settings struct {
+	policy     policy.Policy
+	clients    clients.File
+	hashes     *keyring.Ring
+	encryption *keyring.Ring
+}
+
+func load(cfg Config) (s settings, err error) {
+	if s.policy, err = policy.Load(cfg.PolicyFile); err != nil {
+		return s, err
+	}
+	if cfg.ClientsFile != "" {
+		if s.clients, err = clients.LoadFile(cfg.ClientsFile); err != nil {
+			return s, err
+		}
+	}
+	if s.hashes, err = keyring.Load(cfg.KeyHashKeyFile); err != nil {
+		return s, err
+	}
+	s.encryption, err = keyring.Load(cfg.KeyEncryptionKeyFile)
+	return s, err
+}
+
+func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handler, error) {
+	erasures, publisher, err := answerErasures(m, cfg)
+	if err != nil {
+		return nil, err
+	}
+	registry := store.NewClients(m.Pool)
+	grants := store.NewGrants(m.Pool, erasures.Tombstones())
+	blocked := blocks.NewList(store.NewBlocks(m.Pool), s.hashes)
+	records := audit.New(store.NewAudit(m.Pool, registry, erasures.Tombstones()), m.Logger)
+	events, err := mailbox.NewConsumer(m.JetStream, m.Pool, mailbox.ConsumerConfig{
+		Stream: streams.Identity, Durable: streams.Durable(Name, "identity"),
+		Handler: identityevents.Handler(blocked, grants), Logger: m.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consume identity events: %w", err)
+	}
+	declared := newDeclaration(registry, s.hashes, s.clients, m.Logger)
+	m.Go("signing keys", func(ctx context.Context) error { return ring.Run(ctx, rotationInterval) })
+	m.Go("clients file", declared.Run)
+	m.Go("audit", records.Run)
+	m.Go("outbox", publisher.Run)
+	m.Go("erasures", erasures.Run)
+	m.Go("identity events", events.Run)
+	m.Health.Add("signing-keys", func(context.Context) error { return ring.Ready() })
+	m.Health.Add("clients-file", declared.Ready)
+
+	var userinfo exchange.Userinfo
+	if cfg.UserinfoURL != "" {
+		userinfo = exchange.NewHTTPUserinfo(cfg.UserinfoURL, m.HTTPClient)
+	}
+	tokens := exchange.New(exchange.Options{
+		Issuer: cfg.Issuer, Policy: s.policy, Signer: ring, Recorder: records, Now: time.Now,
+		Authenticator: clients.NewAuthenticator(registry, s.hashes, time.Now),
+		Grants: []exchange.Grant{exchange.ClientCredentials{}, exchange.NewTokenExchange(exchange.TokenExchangeOptions{
+			Issuer: cfg.Issuer, Verifier: m.Verifier, Blocks: blocked, Userinfo: userinfo,
+			Fresh:               func() error { return m.Revocations.Fresh(cfg.MaxStaleness) },
+			Permissions:         permissions.NewConfigured(s.policy.Users, grants),
+			ScopeAuthorities:    s.policy.ScopeAuthorities,
+			UntypedAccessTokens: s.policy.UntypedAccessTokens,
+		})},
+	})
+	return route(m, cfg.Issuer, tokens, ring, admin.New(registry, s.hashes, cfg.KeyLabel, time.Now), erasures)
+}
+
+func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.Ring, operators *admin.Service, erasures *participant.Participant) (http.Handler, error) {
+	metadata, err := transport.Metadata(issuer, tokens.GrantTypes())
+	if err != nil {
+		return nil, err
+	}
+	mux := access.NewMux(Access(), m.Verifier)
+	mux.Handle("POST "+transport.TokenPath, transport.Token(tokens))
+	mux.Handle("POST "+transport.APIKeyPath, transport.APIKey(tokens))
+	mux.Handle("GET "+transport.JWKSPath, transport.JWKS(ring))
+	mux.Handle("GET "+transport.MetadataPath, metadata)
+	admin.Register(mux, operators)
+	userids.Handle(mux, erasures)
+	handler, err := mux.Handler()
+	if err != nil {
+		return nil, err
+	}
+	return transport.Front(issuer, handler)
+}
+
+func answerErasures(m *mesh.Mesh, cfg Config) (*participant.Participant, *mailbox.Publisher, error) {
+	dispositions, err := Manifest()
+	if err != nil {
+		return nil, nil, err
+	}
+	publisher := mailbox.NewPublisher(m.Pool, m.JetStream, mailbox.PublisherOptions{Logger: m.Logger})
+	p, err := participant.New(participant.Config{
+		Name: Name, Manifest: dispositions, Pool: m.Pool, JetStream: m.JetStream,
+		TombstoneKeyFile: cfg.TombstoneKeyFile, Publisher: publisher, Logger: m.Logger,
+	})
+	return p, publisher, err
+}
