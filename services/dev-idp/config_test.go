@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/shadowless/shadowless/internal/config"
 	devidp "github.com/shadowless/shadowless/services/dev-idp"
@@ -77,4 +78,13 @@ webhooks: [{name: relay, url: "http://127.0.0.1:1/hook", secret: {value: whsec_x
 		_, err := config.Load[devidp.Config](devidp.Prefix, environment(t, "DEV_IDP_SETTINGS_FILE="+write(t, "bad.yaml", content)))
 		require.ErrorContains(t, err, name)
 	}
+}
+
+// A program that starts the service writes the file from DefaultSettings.
+func TestDefaultSettingsCanBeWrittenAndRead(t *testing.T) {
+	t.Parallel()
+	content, err := yaml.Marshal(devidp.DefaultSettings())
+	require.NoError(t, err)
+	_, err = config.Load[devidp.Config](devidp.Prefix, environment(t, "DEV_IDP_SETTINGS_FILE="+write(t, "settings.yaml", string(content))))
+	require.NoError(t, err, string(content))
 }
