@@ -119,7 +119,7 @@ func TestGenerate_ProductionAsksForWhatTheProviderGives(t *testing.T) {
 	dir := t.TempDir()
 	options := credentials.Options{Overlay: overlay(t, "prod"), File: filepath.Join(dir, "prod.json"), Given: filepath.Join(dir, "given")}
 	_, err := credentials.Generate(options)
-	for _, missing := range []string{"identity-relay/webhook.secrets", "identity-relay/idp-administrator.json", "console/oidc-client.secret", "console/sign-up.secret"} {
+	for _, missing := range []string{"identity-relay/webhook.secrets", "identity-relay/idp-administrator.json", "console/oidc-client.secret", "console/sign-up.secret", "orders/directory-api.key"} {
 		require.ErrorContains(t, err, missing)
 		path := filepath.Join(options.Given, missing)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))

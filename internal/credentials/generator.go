@@ -157,6 +157,8 @@ func (g *generator) contents() []contents {
 // particular is what one service has and no other.
 func (g *generator) particular(service string) []file {
 	switch service {
+	case orders:
+		return []file{{key: "directory-api.key", make: g.line("idp/directory-api.key"), provider: true}}
 	case tokenExchange:
 		return []file{
 			{key: "key-hash.keys", make: g.remembered("token-exchange/key-hash.keys", func() string { return api.GenerateSecretKey("k1") })},

@@ -14,7 +14,6 @@ const (
 	console       = "console"
 	devIDP        = "dev-idp"
 
-	demo     = "demo"     // the program that walks the golden journey
 	operator = "operator" // people, through the shadowless command
 )
 
@@ -47,7 +46,7 @@ func OverlayNamed(name string) (Overlay, error) {
 var participants = []string{orders, billing, tokenExchange, identityRelay, console}
 
 // clients have an API key at token-exchange.
-var clients = []string{orders, billing, identityRelay, console, demo, operator}
+var clients = []string{orders, billing, identityRelay, console, operator}
 
 // Services that run in the overlay.
 func (o Overlay) Services() []string {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -90,10 +91,16 @@ func (c *Command) deliver(ctx context.Context, service string, image v1.Image, o
 		}
 	} else {
 		where = filepath.Join(c.Out, service+".tar")
-		if err := WriteArchive(where, parsed.Name(), image); err != nil {
+		if err := WriteArchive(where, loadedName(parsed), image); err != nil {
 			return err
 		}
 	}
 	_, err = fmt.Fprintf(out, "%s  %s  %s\n", reference, digest, where)
 	return err
+}
+
+// loadedName is the name under which containerd and Docker look an image up:
+// they call Docker Hub docker.io, its registry is index.docker.io.
+func loadedName(reference name.Reference) string {
+	return strings.Replace(reference.Name(), name.DefaultRegistry+"/", "docker.io/", 1)
 }

@@ -106,7 +106,7 @@ func TestBuild_GivesTheSameBytesTwice(t *testing.T) {
 func TestWriteArchive_IsAnOCILayoutThatDockerLoadsToo(t *testing.T) {
 	t.Parallel()
 	image, path := build(t), filepath.Join(t.TempDir(), "images", "hello.tar")
-	require.NoError(t, images.WriteArchive(path, "index.docker.io/shadowless/hello:dev", image))
+	require.NoError(t, images.WriteArchive(path, "docker.io/shadowless/hello:dev", image))
 	want, err := image.Digest()
 	require.NoError(t, err)
 
@@ -117,7 +117,7 @@ func TestWriteArchive_IsAnOCILayoutThatDockerLoadsToo(t *testing.T) {
 	require.NoError(t, json.Unmarshal(content(t, f, "index.json"), &index))
 	require.Len(t, index.Manifests, 1)
 	require.Equal(t, want, index.Manifests[0].Digest)
-	require.Equal(t, "index.docker.io/shadowless/hello:dev", index.Manifests[0].Annotations["io.containerd.image.name"])
+	require.Equal(t, "docker.io/shadowless/hello:dev", index.Manifests[0].Annotations["io.containerd.image.name"])
 
 	tag, err := name.NewTag("shadowless/hello:dev")
 	require.NoError(t, err)

@@ -141,7 +141,7 @@ func (n *network) apps(by *metav1.LabelSelector) []string {
 		return nil
 	}
 	var found []string
-	for _, w := range n.c.workloads() {
+	for _, w := range n.c.Workloads() {
 		if selector.Matches(labels.Set(w.Template.Labels)) {
 			found = append(found, w.App)
 		}

@@ -28,7 +28,7 @@ func References(c *Cluster) []error {
 	for _, p := range of[*corev1.PersistentVolumeClaim](c) {
 		r.claims[p.Name] = true
 	}
-	workloads := c.workloads()
+	workloads := c.Workloads()
 	for _, w := range workloads {
 		r.pods(w)
 	}

@@ -87,8 +87,8 @@ type Pods struct {
 	Claims   []corev1.PersistentVolumeClaim
 }
 
-// workloads lists everything that makes pods.
-func (c *Cluster) workloads() []Pods {
+// Workloads lists everything that makes pods.
+func (c *Cluster) Workloads() []Pods {
 	var all []Pods
 	add := func(kind string, meta metav1.ObjectMeta, template *corev1.PodTemplateSpec, claims []corev1.PersistentVolumeClaim) {
 		all = append(all, Pods{Name: kind + " " + meta.Name, App: template.Labels[appLabel], Template: template, Claims: claims})

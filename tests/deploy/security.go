@@ -19,7 +19,7 @@ func Restricted(c *Cluster) ([]error, error) {
 	}
 	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	var faults []error
-	for _, w := range c.workloads() {
+	for _, w := range c.Workloads() {
 		spec := &w.Template.Spec
 		for _, result := range evaluator.EvaluatePod(level, &w.Template.ObjectMeta, spec) {
 			if !result.Allowed {
@@ -75,7 +75,7 @@ func secretRef(env corev1.EnvVar) bool {
 // /livez and /readyz, and pods that end before they have drained.
 func Probed(c *Cluster) []error {
 	var faults []error
-	for _, w := range c.workloads() {
+	for _, w := range c.Workloads() {
 		if strings.HasPrefix(w.Name, "Job ") {
 			continue
 		}
