@@ -15,8 +15,8 @@ import (
 
 // Limits of one run.
 const (
-	MaxInstructions = 200_000
-	MaxDuration     = 250 * time.Millisecond
+	MaxInstructions = 100_000
+	MaxDuration     = 2 * time.Second
 	MaxString       = 64 << 10 // bytes
 	maxRegistry     = 16 << 10 // slots
 	maxCalls        = 100

@@ -52,7 +52,7 @@ func TestRunStops(t *testing.T) {
 		"a loop that catches errors":   {`while true do pcall(function() while true do end end) end`, luabox.ErrInstructions},
 		"a string that doubles":        {`local s = "x" while true do s = s .. s end`, luabox.ErrString},
 		"endless recursion":            {`local function f() return 1 + f() end return f()`, luabox.ErrScript},
-		"a stack that grows":           {`local t = {} for i = 1, 30000 do t[i] = i end return select("#", unpack(t))`, luabox.ErrScript},
+		"a stack that grows":           {`local t = {} for i = 1, 20000 do t[i] = i end return select("#", unpack(t))`, luabox.ErrScript},
 		"an error of its own":          {`error("no")`, luabox.ErrScript},
 		"an absent field":              {`return context.missing.field`, luabox.ErrScript},
 		"a function as its result":     {`return function() end`, luabox.ErrScript},

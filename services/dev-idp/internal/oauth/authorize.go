@@ -144,6 +144,6 @@ func contains(list []string, item string) bool {
 func (p *Provider) logged(r *http.Request, step string, err error) {
 	public := fosite.ErrorToRFC6749Error(err)
 	if public.StatusCode() >= http.StatusInternalServerError {
-		p.Log.ErrorContext(r.Context(), "an OAuth request failed", "step", step, "error", err, "cause", public.Debug())
+		p.Log.ErrorContext(r.Context(), "an OAuth request failed", "step", step, "error", public.Error(), "cause", public.Debug())
 	}
 }
