@@ -100,7 +100,7 @@ func (i *testIDP) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if i.prompts && q.Get("agreed") == "" {
 		q.Set("agreed", "yes")
-		_, _ = fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Provider</title><a id="agree" href="%s">Sign in as Alice</a>`, html.EscapeString("/authorize?"+q.Encode()))
+		_, _ = fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Provider</title><link rel="icon" href="data:,"><a id="agree" href="%s">Sign in as Alice</a>`, html.EscapeString("/authorize?"+q.Encode()))
 		return
 	}
 	back, err := url.Parse(q.Get("redirect_uri"))
