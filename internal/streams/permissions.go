@@ -55,8 +55,9 @@ func PermissionsOf(user string) Permissions {
 	publish = append(publish, "$JS.API.STREAM.INFO.KV_"+KeySets, "$KV."+KeySets+"."+user+".>",
 		"$JS.API.DIRECT.GET.KV_"+KeySets+".$KV."+KeySets+"."+user+".>")
 	if user == "identity-relay" {
-		// An erased user's events are deleted from the stream.
-		publish = append(publish, "$JS.API.STREAM.INFO."+Identity, "$JS.API.STREAM.MSG.DELETE."+Identity)
+		// An erased user's events are deleted from the stream, after a look at
+		// whether they are still what is stored there.
+		publish = append(publish, "$JS.API.STREAM.INFO."+Identity, "$JS.API.STREAM.MSG.GET."+Identity, "$JS.API.STREAM.MSG.DELETE."+Identity)
 	}
 	return Permissions{Publish: publish, Subscribe: []string{InboxPrefix(user) + ".>"}}
 }

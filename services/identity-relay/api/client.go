@@ -16,9 +16,9 @@ type Error = apiclient.Error
 // Client calls the operator's routes.
 type Client struct{ calls *apiclient.Client }
 
-// New makes a client for the relay at base. client adds the token of the calling
+// NewClient makes a client for the relay at base. client adds the token of the calling
 // service: authn.TokenSource.Transport does, for Audience and Scope.
-func New(base string, client *http.Client) (*Client, error) {
+func NewClient(base string, client *http.Client) (*Client, error) {
 	calls, err := apiclient.New(base, client)
 	if err != nil {
 		return nil, err

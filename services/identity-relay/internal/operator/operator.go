@@ -196,4 +196,3 @@ func (s *Service) events(ctx context.Context, q listEvents) (api.Events, error) 
 	}
 	return page, nil
 }
-

@@ -63,7 +63,9 @@ func (p *Projector) notice(ctx context.Context, kv jetstream.KeyValue) error {
 	if err != nil {
 		return fmt.Errorf("remember the bucket: %w", err)
 	}
-	p.log.WarnContext(ctx, "the revocation bucket is new or incomplete, rebuilding it from the rows", "rows", n)
+	if n > 0 {
+		p.log.WarnContext(ctx, "the revocation bucket is new or incomplete, rebuilding it from the rows", "rows", n)
+	}
 	return nil
 }
 

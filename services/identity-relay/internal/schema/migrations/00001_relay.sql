@@ -2,8 +2,8 @@
 -- The last version that was given to an event. Its row is locked from there to
 -- the commit, so versions are the order of commits, without gaps.
 CREATE TABLE version_counter (
-    only  boolean PRIMARY KEY DEFAULT true CHECK (only),
-    value bigint  NOT NULL
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    value  bigint  NOT NULL
 );
 INSERT INTO version_counter (value) VALUES (0);
 
