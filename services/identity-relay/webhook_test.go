@@ -129,8 +129,10 @@ func TestWebhook_Refuses(t *testing.T) {
 		change   func(*http.Request)
 		status   int
 	}{
-		"no signature":            {change: header("X-Webhook-Signature", ""), status: 401},
-		"signature in upper case": {change: func(q *http.Request) { q.Header.Set("X-Webhook-Signature", strings.ToUpper(q.Header.Get("X-Webhook-Signature"))) }, status: 401},
+		"no signature": {change: header("X-Webhook-Signature", ""), status: 401},
+		"signature in upper case": {change: func(q *http.Request) {
+			q.Header.Set("X-Webhook-Signature", strings.ToUpper(q.Header.Get("X-Webhook-Signature")))
+		}, status: 401},
 		"another signature":       {change: header("X-Webhook-Signature", strings.Repeat("0", 64)), status: 401},
 		"another timestamp":       {change: header("X-Webhook-Timestamp", "1"), status: 401},
 		"too old":                 {delivery: aged(72*time.Hour + time.Minute), status: 401},
