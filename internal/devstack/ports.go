@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/shadowless/shadowless/internal/streams"
 )
 
 // Names of what listens.
@@ -18,6 +20,9 @@ const (
 	NATS          = "nats"
 	Postgres      = "postgres"
 )
+
+// Operator is the client and NATS user of the person at the command line.
+const Operator = streams.Operator
 
 // Listeners in the order in which they are shown.
 var Listeners = []string{Console, Orders, Billing, TokenExchange, IdentityRelay, DevIDP, NATS, Postgres}

@@ -164,7 +164,15 @@ func (s *Stack) startServices(ctx context.Context, cfg Config) error {
 	go func() { ready <- group.Wait() }()
 	select {
 	case err := <-ready:
-		return err
+		if err == nil {
+			return nil
+		}
+		select {
+		case failed := <-s.supervisor.failed:
+			return failed
+		default:
+			return err
+		}
 	case err := <-s.supervisor.failed:
 		return err
 	}

@@ -107,6 +107,9 @@ func (s *supervisor) stop(name string) error {
 	}
 	i.stop()
 	<-i.ended
+	if errors.Is(i.err, context.Canceled) { // it was still starting
+		return nil
+	}
 	return i.err
 }
 

@@ -63,32 +63,35 @@ type work struct {
 
 // Open connects everything and waits only for the migrations, where the
 // migrator's URL is set. What is down later comes up by itself; /readyz tells.
-func Open(ctx context.Context, o Options) (m *Mesh, err error) {
-	m = &Mesh{Name: o.Name, Health: &httpserver.Health{}, Logger: o.Logger, common: o.Common}
-	defer func() {
-		if err != nil {
-			m.close()
-		}
-	}()
-	if err := Migrate(ctx, o.Backends, o.Migrations); err != nil {
+func Open(ctx context.Context, o Options) (*Mesh, error) {
+	m := &Mesh{Name: o.Name, Health: &httpserver.Health{}, HTTPClient: o.HTTPClient, Logger: o.Logger, common: o.Common}
+	if err := m.open(ctx, o); err != nil {
+		m.Close()
 		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Mesh) open(ctx context.Context, o Options) (err error) {
+	if err := Migrate(ctx, o.Backends, o.Migrations); err != nil {
+		return err
 	}
 	if m.Pool, err = OpenPool(ctx, o.Backends); err != nil {
-		return nil, err
+		return err
 	}
-	if m.HTTPClient = o.HTTPClient; m.HTTPClient == nil {
+	if m.HTTPClient == nil {
 		if m.HTTPClient, err = httpclient.New(o.Common.CAFile); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	m.Conn, m.JetStream, err = natsconn.Connect(natsconn.Config{
 		URL: o.Backends.NATSURL, NKeySeedFile: o.Backends.NATSNKeySeedFile, CAFile: o.Common.CAFile, Name: o.Name, Logger: o.Logger,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := m.openVerifier(ctx, o); err != nil {
-		return nil, err
+		return err
 	}
 	m.Health.Add("postgres", m.Pool.Ping)
 	m.Health.Add("issuer-keys", func(context.Context) error { return m.Verifier.Ready() })
@@ -98,7 +101,7 @@ func Open(ctx context.Context, o Options) (m *Mesh, err error) {
 		}
 		return nil
 	})
-	return m, nil
+	return nil
 }
 
 func (m *Mesh) openVerifier(ctx context.Context, o Options) error {
@@ -161,7 +164,7 @@ func (m *Mesh) Go(name string, run func(context.Context) error) {
 // Serve runs the server and the background work until ctx ends, lets both
 // finish what they have begun, and closes the connections.
 func (m *Mesh) Serve(ctx context.Context, handler http.Handler) error {
-	defer m.close()
+	defer m.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range m.background {
 		group.Go(func() error {
@@ -181,7 +184,8 @@ func (m *Mesh) Serve(ctx context.Context, handler http.Handler) error {
 	return group.Wait()
 }
 
-func (m *Mesh) close() {
+// Close ends the connections of a mesh that does not come to Serve.
+func (m *Mesh) Close() {
 	if m.Verifier != nil {
 		m.Verifier.Close()
 	}

@@ -1,0 +1,44 @@
+// Command shadowless runs the system on one machine, shows what it does, and
+// operates it anywhere.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the whole command line.
+type commands struct {
+	Up      upCommand      `cmd:"" help:"Run everything on this machine until Ctrl-C."`
+	Demo    demoCommand    `cmd:"" help:"Walk the golden journey, step by step, against the running system or one of its own."`
+	Clients clientsCommand `cmd:"" help:"Services that are registered at token-exchange."`
+	Keys    keysCommand    `cmd:"" help:"API keys of a client."`
+
+	Erasures  erasuresCommand  `cmd:"" help:"Deletions: who has answered, and what was kept."`
+	Revoke    revokeCommand    `cmd:"" help:"Cut off a user, session, token or client at once."`
+	Reconcile reconcileCommand `cmd:"" help:"Compare the participants' user IDs with the IdP's list now."`
+	Scan      scanCommand      `cmd:"" help:"Look for a user ID in every database, stream and bucket of this machine's system."`
+
+	Streams streamsCommand `cmd:"" help:"What lives in NATS."`
+	Env     envCommand     `cmd:"" help:"Print the environment of one service, to run its own command against this machine's system."`
+	K8s     k8sCommand     `cmd:"" name:"k8s" help:"What a cluster needs beside the manifests."`
+	Images  imagesCommand  `cmd:"" help:"Build the container images, without Docker."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed := kong.Parse(&commands{}, kong.Name("shadowless"),
+		kong.Description("Microservices that share one identity provider and keep no users table."),
+		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "shadowless:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
