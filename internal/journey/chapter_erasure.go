@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/shadowless/shadowless/internal/devstack"
+	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	relayapi "github.com/shadowless/shadowless/services/identity-relay/api"
 )
@@ -183,15 +185,17 @@ func (j *Journey) stepNoTrace(ctx context.Context) (string, error) {
 	return "searched in every spelling; found only what a receipt declares as kept: " + strings.Join(declared, ", "), nil
 }
 
-// expectNoTrace is nil while no service holds the user's ID.
-func (j *Journey) expectNoTrace(ctx context.Context) error {
+// expectNoRow is nil while no service has a row of the user: only the identity
+// events of the sign-up exist, in the relay's log, in the stream, and as grants
+// in the projection of token-exchange.
+func (j *Journey) expectNoRow(ctx context.Context) error {
 	found, err := devstack.Scan(ctx, j.system, j.user.ID)
 	if err != nil {
 		return err
 	}
+	events := []string{devstack.DatabaseName(devstack.IdentityRelay), devstack.DatabaseName(devstack.TokenExchange), streams.Identity}
 	for _, f := range found {
-		// The identity events of the sign-up itself are the relay's to keep.
-		if f.Store != devstack.DatabaseName(devstack.IdentityRelay) && f.Store != "IDENTITY" {
+		if !slices.Contains(events, f.Store) {
 			return fmt.Errorf("%s holds the ID of a user who has done nothing yet", f)
 		}
 	}

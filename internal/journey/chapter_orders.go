@@ -57,7 +57,7 @@ func (j *Journey) stepSignIn(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "the user ID is " + j.user.ID + ", and no service but the relay's event log has seen it yet\n     " + j.user.How, j.expectNoTrace(ctx)
+	return "the user ID is " + j.user.ID + ", and orders, billing and the console have never heard of it\n     " + j.user.How, j.expectNoRow(ctx)
 }
 
 // stepConsole uses the same browser, so the session at the IdP signs in at once.
