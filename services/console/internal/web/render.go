@@ -125,7 +125,11 @@ func (p *Pages) crossOrigin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) unavailable(w http.ResponseWriter, r *http.Request, cause error) {
+	telemetry.Annotate(r.Context(), slog.String("cause", cause.Error()))
 	w.Header().Set("Retry-After", "5")
-	p.fail(w, r, http.StatusServiceUnavailable, "Not available right now",
-		"Something that this page needs does not answer. You are still signed in; try again in a moment.", &link{r.URL.Path, "Try again"}, cause)
+	p.render(w, r, http.StatusServiceUnavailable, "error", errorPage{
+		layout:   layout{Title: "Not available right now", SignedIn: true},
+		Sentence: "Something that this page needs does not answer. You are still signed in; try again in a moment.",
+		Retry:    &link{"/", "Try again"},
+	})
 }
