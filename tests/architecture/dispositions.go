@@ -93,12 +93,12 @@ func UndeclaredColumns(s Schema, m *participant.Manifest, notes map[string]Table
 			exist[name] = true
 			reason, isExcused := excused[name]
 			switch {
-			case slices.Contains(neverUserID, c.Type):
+			case slices.Contains(neverUserID, c.Type) || c.Closed && !isExcused && !declared[name]:
 			case declared[name] && isExcused:
 				fault("%s is in the manifest and excused from it", name)
 			case isExcused && len(reason) < len("why not"):
 				fault("%s is excused without a reason", name)
-			case isExcused && userColumn.MatchString(c.Name):
+			case isExcused && userIDName.MatchString(c.Name):
 				fault("%s is excused, but its name says that it holds a user ID", name)
 			case !declared[name] && !isExcused:
 				fault("%s (%s) can hold a user ID and is not in the disposition manifest", name, c.Type)

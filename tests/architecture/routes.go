@@ -13,6 +13,15 @@ import (
 // outsideTable are the probes, which internal/httpserver serves for everybody.
 var outsideTable = []string{"GET /livez", "GET /readyz"}
 
+// APIRoutes leaves out the pages of a web site, which are for people and have no
+// OpenAPI document: an API's paths begin with a version.
+func APIRoutes(patterns []string) []string {
+	return slices.DeleteFunc(slices.Clone(patterns), func(pattern string) bool {
+		_, path, _ := strings.Cut(pattern, " ")
+		return !strings.HasPrefix(path, "/v1/")
+	})
+}
+
 // DocumentedRoutes reads "METHOD /path" from an OpenAPI document.
 func DocumentedRoutes(ctx context.Context, raw []byte) ([]string, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(raw)

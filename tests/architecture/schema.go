@@ -27,8 +27,12 @@ type Table struct {
 }
 
 // Column of a table. Type is the base type, domains and arrays resolved:
-// "text", "jsonb", "text[]" becomes "text".
-type Column struct{ Name, Type string }
+// "text", "jsonb", "text[]" becomes "text". Closed columns have a CHECK that
+// admits a list of values or a currency code and therefore no user ID.
+type Column struct {
+	Name, Type string
+	Closed     bool
+}
 
 // Reference is a foreign key, or a view's use of a table.
 type Reference struct{ Name, FromSchema, From, ToSchema, To string }
@@ -74,10 +78,16 @@ func ReadSchema(ctx context.Context, db querier, service string) (Schema, error)
 }
 
 func readTables(ctx context.Context, db querier) ([]Table, error) {
-	type cell struct{ Schema, Table, Column, Type string }
+	type cell struct {
+		Schema, Table, Column, Type string
+		Closed                      bool
+	}
 	cells, err := rows[cell](ctx, db, `
 		SELECT n.nspname AS schema, r.relname AS "table", a.attname AS "column",
-		       coalesce(element.typname, base.typname, ty.typname) AS type
+		       coalesce(element.typname, base.typname, ty.typname) AS type,
+		       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = r.oid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]
+		               AND (pg_get_constraintdef(k.oid) ~ '^CHECK \(\(\w+ = ANY \(ARRAY\[[^()]*\]\)\)\)$'
+		                    OR pg_get_constraintdef(k.oid) ~ '^CHECK \(\(\w+ ~ ''\^\[A-Z\]\{3\}\$''::text\)\)$')) AS closed
 		FROM pg_class r
 		JOIN pg_namespace n ON n.oid = r.relnamespace
 		JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -108,7 +118,7 @@ func readTables(ctx context.Context, db querier) ([]Table, error) {
 			tables = append(tables, Table{Schema: c.Schema, Name: c.Table})
 		}
 		t := &tables[len(tables)-1]
-		t.Columns = append(t.Columns, Column{Name: c.Column, Type: c.Type})
+		t.Columns = append(t.Columns, Column{Name: c.Column, Type: c.Type, Closed: c.Closed})
 	}
 	for i := range tables {
 		for _, k := range keys {

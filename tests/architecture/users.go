@@ -14,21 +14,34 @@ var profileName = regexp.MustCompile(`^(name|username|nickname|(.*_)?(e_?mail|em
 // userColumn matches columns that hold a user ID by their name.
 var userColumn = regexp.MustCompile(`^((.*_)?user_id|sub|subject|(.*_)?user|owner_id|account_id|customer_id)$`)
 
+// userIDName matches columns that hold a user ID and nothing else.
+var userIDName = regexp.MustCompile(`^((.*_)?user_id|sub)$`)
+
 // userTable matches tables of users by their name.
 var userTable = regexp.MustCompile(`^(app_|shadow_|local_)?(users?|accounts?|profiles?|user_profiles?|members?|persons?|people|customers?)$`)
 
-// ProfileColumns finds columns that copy a profile. Nothing excuses one: a name
-// that merely looks like a profile's gets another name.
+// ProfileColumns finds columns that copy a profile. No reason excuses one: a
+// column that merely looks like a profile's gets another name. The bare word
+// "name" counts wherever the row could be a person's, that is, where another
+// column could identify one; a registry that is keyed by its own names is none.
 func ProfileColumns(s Schema) []error {
 	var faults []error
 	for _, t := range s.Tables {
 		for _, c := range t.Columns {
-			if profileName.MatchString(c.Name) {
-				faults = append(faults, fmt.Errorf("%s: column %s.%s is named like a copy of a user's profile", s.Service, t.Name, c.Name))
+			if !profileName.MatchString(c.Name) || c.Name == "name" && !identifies(t, c.Name) {
+				continue
 			}
+			faults = append(faults, fmt.Errorf("%s: column %s.%s is named like a copy of a user's profile", s.Service, t.Name, c.Name))
 		}
 	}
 	return faults
+}
+
+// identifies reports whether a column besides the named one could hold an ID.
+func identifies(t Table, besides string) bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool {
+		return c.Name != besides && !c.Closed && (c.Type == "uuid" || !slices.Contains(neverUserID, c.Type))
+	})
 }
 
 // UserTables finds tables with one row per user: a key that is the user ID
