@@ -8,13 +8,16 @@ import (
 	"github.com/shadowless/shadowless/services/console/internal/web"
 )
 
+const identityProvider = "identity provider"
+
 // known says what the parts of the system are for, in the order of the page.
 var known = []struct{ name, what string }{
 	{"orders", "places, lists and cancels orders"},
 	{"billing", "invoices, payments, refunds and the ledger"},
 	{"token-exchange", "turns long-lived secrets into short-lived tokens"},
 	{"identity-relay", "webhooks in, identity events out; owns erasures"},
-	{"identity provider", "accounts, sign-in and the permission model"},
+	{identityProvider, "accounts, sign-in and the permission model"},
+	{"dev-idp", "accounts, sign-in and the permission model; for development only"},
 	{"nats", "events, receipts and revocations"},
 	{"postgres", "one database for each service"},
 }
@@ -26,13 +29,16 @@ func places(cfg Config) []web.Place {
 	if cfg.IsDevelopment() {
 		addresses["orders"], addresses["billing"] = cfg.OrdersURL, cfg.BillingURL
 		addresses["token-exchange"] = cfg.TokenExchangeURL
-		addresses["identity provider"] = cfg.Issuer
+		addresses[identityProvider] = cfg.Issuer
 		if first, _, _ := strings.Cut(cfg.NATSURL, ","); !strings.Contains(first, "@") {
 			addresses["nats"] = first
 		}
 	}
 	for name, address := range cfg.Places {
-		addresses[strings.ReplaceAll(name, "_", " ")] = address
+		if address == addresses[identityProvider] {
+			delete(addresses, identityProvider) // it has a name of its own
+		}
+		addresses[name] = address
 	}
 	var out []web.Place
 	for _, part := range known {
