@@ -125,7 +125,7 @@ func (s *setting) devIDP() []string {
 		// The first retry comes sooner than Auther's: the relay may start after the IdP.
 		"DEV_IDP_WEBHOOK_RETRIES=1s,12s,150s,30m",
 		// One machine is one address; its demo signs in more than thrice in 10 s.
-		"DEV_IDP_SIGN_IN_ATTEMPTS=0",
+		"DEV_IDP_SIGN_IN_ATTEMPTS=-1",
 	)
 }
 

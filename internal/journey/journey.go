@@ -44,12 +44,13 @@ type Journey struct {
 	billing *billingapi.Client
 
 	// What the walk learns on its way.
-	email, password     string
-	user, staff         *Person
-	paid, spare, second ordersapi.Order
-	known               map[string]bool // erasures before this one
-	erasureID           string
-	kept                map[string]string // where a receipt says that the ID stays, and why
+	email, password string
+	user, staff     *Person
+	paid, other     ordersapi.Order // two that are paid
+	spare, second   ordersapi.Order // two that are canceled
+	known           map[string]bool // erasures before this one
+	erasureID       string
+	kept            map[string]string // where a receipt says that the ID stays, and why
 }
 
 // New prepares a walk through the running system; what happens is printed to out.
