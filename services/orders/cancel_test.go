@@ -167,3 +167,14 @@ func TestErasure_OfAnOrderThatWaitsForItsInvoice(t *testing.T) {
 	require.Eventually(t, func() bool { _, known := w.billing.invoice(o.ID); return known }, within, every)
 	require.Contains(t, w.billing.seen()[0].userID, "erased:")
 }
+
+func TestOrders_GoOnWhileNATSIsDown(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.Broker.Stop()
+	o := w.place("alice")
+	_, err := w.client.Cancel(t.Context(), w.user("alice"), o.ID, 0)
+	require.NoError(t, err, "the outbox keeps what must go out")
+	w.Broker.Start()
+	require.Len(t, w.Messages(streams.Orders, api.EventOrderCanceled, 1), 1)
+}
