@@ -211,7 +211,7 @@ func TestReconciliation_FindsWhatNobodyTold(t *testing.T) {
 	require.Zero(t, second.Missing)
 }
 
-func TestRun_StartsWithoutNATSAndCatchesUp(t *testing.T) {
+func TestRun_LosesNothingWhileNATSIsDown(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)
 	r.mesh.Broker.Stop()
