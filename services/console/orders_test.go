@@ -32,7 +32,7 @@ func TestOrders_PlacePayRefundCancel(t *testing.T) {
 	p = b.post(path, form)
 	path, form = p.action(t, "refund")
 	p = b.post(path, form)
-	require.Contains(t, p.body, "This amount is too large for you to refund.", "billing's own sentence")
+	require.Contains(t, p.body, "Nothing was refunded. This amount is too large for you to refund.", "billing's own sentence")
 
 	p = b.place(p, "desk-lamp", "1")
 	path, form = p.action(t, "cancel")
@@ -67,7 +67,7 @@ func TestOrders_RefusedForms(t *testing.T) {
 		{"/orders", url.Values{"key": {key}, "sku": {"desk-lamp"}, "quantity": {"many"}}, "no such product"},
 		{"/orders", url.Values{"sku": {"desk-lamp"}, "quantity": {"1"}}, "That form cannot be used"},
 		{"/orders/x/pay", url.Values{"key": {key}}, "That form cannot be used"},
-		{"/orders/" + id + "/pay", url.Values{"key": {key}}, "There is no such order."},
+		{"/orders/" + id + "/pay", url.Values{"key": {key}}, "Nothing was paid. There is no such order."},
 		{"/orders/" + id + "/cancel", url.Values{"key": {key}}, "There is no such order."},
 	} {
 		p := b.post(c.path, c.form)

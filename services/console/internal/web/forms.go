@@ -13,8 +13,11 @@ import (
 	"github.com/shadowless/shadowless/services/console/internal/shop"
 )
 
+// outcome is what a form says when it was done, and when it was refused.
+type outcome struct{ done, refused string }
+
 func (p *Pages) place(w http.ResponseWriter, r *http.Request) {
-	p.act(w, r, "Your order is placed.", func(ctx context.Context, bearer, key string) error {
+	p.act(w, r, outcome{"Your order is placed.", "No order was placed."}, func(ctx context.Context, bearer, key string) error {
 		quantity, err := strconv.Atoi(r.PostFormValue("quantity"))
 		if err != nil {
 			return shop.ErrProduct
@@ -24,21 +27,21 @@ func (p *Pages) place(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) pay(w http.ResponseWriter, r *http.Request) {
-	p.actOn(w, r, "Paid. The order follows as soon as it hears of it.", p.Shop.Pay)
+	p.actOn(w, r, outcome{"Paid. The order follows as soon as it hears of it.", "Nothing was paid."}, p.Shop.Pay)
 }
 
 func (p *Pages) refund(w http.ResponseWriter, r *http.Request) {
-	p.actOn(w, r, "Refunded. The order follows as soon as it hears of it.", p.Shop.Refund)
+	p.actOn(w, r, outcome{"Refunded. The order follows as soon as it hears of it.", "Nothing was refunded."}, p.Shop.Refund)
 }
 
 func (p *Pages) cancel(w http.ResponseWriter, r *http.Request) {
-	p.actOn(w, r, "The order is canceled.", func(ctx context.Context, bearer, _ string, id uuid.UUID) error {
+	p.actOn(w, r, outcome{"The order is canceled.", "The order was not canceled."}, func(ctx context.Context, bearer, _ string, id uuid.UUID) error {
 		return p.Shop.Cancel(ctx, bearer, id)
 	})
 }
 
-func (p *Pages) actOn(w http.ResponseWriter, r *http.Request, done string, do func(ctx context.Context, bearer, key string, id uuid.UUID) error) {
-	p.act(w, r, done, func(ctx context.Context, bearer, key string) error {
+func (p *Pages) actOn(w http.ResponseWriter, r *http.Request, said outcome, do func(ctx context.Context, bearer, key string, id uuid.UUID) error) {
+	p.act(w, r, said, func(ctx context.Context, bearer, key string) error {
 		id, err := uuid.Parse(r.PathValue("id"))
 		if err != nil {
 			return errForm
@@ -50,7 +53,7 @@ func (p *Pages) actOn(w http.ResponseWriter, r *http.Request, done string, do fu
 // errForm: the form was not made by this page.
 var errForm = errors.New("form is not ours")
 
-func (p *Pages) act(w http.ResponseWriter, r *http.Request, done string, do func(ctx context.Context, bearer, key string) error) {
+func (p *Pages) act(w http.ResponseWriter, r *http.Request, said outcome, do func(ctx context.Context, bearer, key string) error) {
 	v, ok := p.guarded(w, r)
 	if !ok {
 		return
@@ -63,10 +66,14 @@ func (p *Pages) act(w http.ResponseWriter, r *http.Request, done string, do func
 	}
 	if err != nil {
 		telemetry.Annotate(r.Context(), slog.String("cause", err.Error()))
-		p.back(w, r, Notice{"bad", sentence(err)})
+		text := sentence(err)
+		if !errors.Is(err, shop.ErrUnreachable) { // else nobody knows
+			text = said.refused + " " + text
+		}
+		p.back(w, r, Notice{"bad", text})
 		return
 	}
-	p.back(w, r, Notice{"good", done})
+	p.back(w, r, Notice{"good", said.done})
 }
 
 // maxSentence bounds a service's sentence on the page, in bytes.
