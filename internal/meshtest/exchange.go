@@ -21,7 +21,6 @@ type Exchange struct {
 	issuer *authntest.Issuer
 	server *httptest.Server
 	down   atomic.Bool
-	asked  atomic.Int64
 }
 
 // SecretOf is a client's secret.
@@ -44,11 +43,7 @@ func (e *Exchange) Issuer() *authntest.Issuer { return e.issuer }
 // SetDown makes every request fail until it is set to false.
 func (e *Exchange) SetDown(down bool) { e.down.Store(down) }
 
-// Asked counts the requests.
-func (e *Exchange) Asked() int64 { return e.asked.Load() }
-
 func (e *Exchange) serve(w http.ResponseWriter, r *http.Request) {
-	e.asked.Add(1)
 	if e.down.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return

@@ -95,7 +95,7 @@ func (m *Mesh) beat() {
 	m.t.Cleanup(done.Wait)
 }
 
-// Bucket is the revocations' bucket.
+// Revoke writes revocations, as identity-relay would.
 func (m *Mesh) Revoke(r ...authn.Revocation) {
 	m.t.Helper()
 	kv, err := m.Broker.JetStream.KeyValue(m.t.Context(), streams.Revocations)

@@ -80,7 +80,7 @@ func (s *Service) Invoices(ctx context.Context, owner Owner, p page.Page) ([]Inv
 	return invoices, next, nil
 }
 
-// Payment and refund: what the caller sent.
+// Move is a payment or a refund as the caller sent it.
 type Move struct {
 	InvoiceID   uuid.UUID
 	AmountMinor int64

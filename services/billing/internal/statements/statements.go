@@ -67,28 +67,32 @@ func (j *Job) Compute(ctx context.Context, at time.Time) (Result, error) {
 	}
 }
 
-// Run computes the running month and the one before at each tick until ctx
-// ends. A run that fails is repeated by the next.
+// Run computes the running month and the one before, at once and at each tick,
+// until ctx ends: a service that is restarted more often than it ticks must not
+// go without. A run that fails is repeated by the next.
 func (j *Job) Run(ctx context.Context, every time.Duration) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
+		now := j.now().UTC()
+		for _, at := range []time.Time{now.AddDate(0, 0, -now.Day()), now} {
+			j.compute(ctx, at)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		now := j.now().UTC()
-		for _, at := range []time.Time{now.AddDate(0, 0, -now.Day()), now} {
-			result, err := j.Compute(ctx, at)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
-				j.log.ErrorContext(ctx, "statements failed", "error", err)
-				continue
-			}
-			j.log.InfoContext(ctx, "statements computed", "month", at.Format("2006-01"), "written", result.Written, "erased", result.Erased)
-		}
+	}
+}
+
+func (j *Job) compute(ctx context.Context, at time.Time) {
+	result, err := j.Compute(ctx, at)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		j.log.ErrorContext(ctx, "statements failed", "error", err)
+	default:
+		j.log.InfoContext(ctx, "statements computed", "month", at.Format("2006-01"), "written", result.Written, "erased", result.Erased)
 	}
 }
