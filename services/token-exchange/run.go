@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/shadowless/shadowless/internal/access"
@@ -55,22 +54,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	// The service trusts its own tokens. It takes its own keys from memory: over
 	// the network it would wait for itself to be ready.
-	var own atomic.Pointer[signing.Ring]
-	keys := *outgoing
-	keys.Transport = transport.OwnKeys(cfg.Issuer, outgoing.Transport, func() transport.KeySet {
-		if r := own.Load(); r != nil {
-			return r
-		}
-		return nil
-	})
+	own := transport.NewOwnKeys(cfg.Issuer, outgoing.Transport)
+	client := *outgoing
+	client.Transport = own
 	m, err := mesh.Open(ctx, mesh.Options{
-		Name: Name, Common: cfg.Common, Backends: cfg.Backends, Migrations: store.Sets(), Logger: log, HTTPClient: &keys,
+		Name: Name, Common: cfg.Common, Backends: cfg.Backends, Migrations: store.Sets(), Logger: log, HTTPClient: &client,
 	})
 	if err != nil {
 		return fmt.Errorf("open the mesh: %w", err)
 	}
 	ring := signing.NewRing(store.NewSigningKeys(m.Pool), s.encryption, cfg.schedule(), time.Now, log)
-	own.Store(ring)
+	own.Use(ring)
 	handler, err := s.wire(m, cfg, ring)
 	if err != nil {
 		return err

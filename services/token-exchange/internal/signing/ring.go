@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,8 @@ type Ring struct {
 	now      func() time.Time
 	log      *slog.Logger
 	state    atomic.Pointer[state]
+	loaded   chan struct{} // closed by the first load
+	once     sync.Once
 }
 
 type state struct {
@@ -47,7 +50,7 @@ type state struct {
 
 // NewRing makes an empty ring. Rotate fills it.
 func NewRing(store Store, secrets *keyring.Ring, schedule Schedule, now func() time.Time, log *slog.Logger) *Ring {
-	return &Ring{store: store, secrets: secrets, schedule: schedule, now: now, log: log}
+	return &Ring{store: store, secrets: secrets, schedule: schedule, now: now, log: log, loaded: make(chan struct{})}
 }
 
 // Rotate makes the key that is due, removes those that are past their
@@ -123,8 +126,12 @@ func (r *Ring) load(records []Record) error {
 	sum := sha256.Sum256(raw)
 	next.set, next.etag = raw, `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
 	r.state.Store(next)
+	r.once.Do(func() { close(r.loaded) })
 	return nil
 }
+
+// Loaded is closed once there are keys.
+func (r *Ring) Loaded() <-chan struct{} { return r.loaded }
 
 // KeySet is the JWKS document and its entity tag; false before the first load.
 func (r *Ring) KeySet() (document []byte, etag string, ok bool) {

@@ -2,39 +2,61 @@ package transport
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 )
 
-// OwnKeys answers requests for the issuer's own key set from memory and sends
-// all others on. keys may return nil while there are none.
-func OwnKeys(issuer string, next http.RoundTripper, keys func() KeySet) http.RoundTripper {
-	return &ownKeys{url: strings.TrimSuffix(issuer, "/") + JWKSPath, next: next, keys: keys}
-}
-
-type ownKeys struct {
+// OwnKeys is a transport that answers requests for the issuer's own key set from
+// memory and sends all others on. Until Use is called and the keys are loaded,
+// such a request waits: it would be in vain before.
+type OwnKeys struct {
 	url  string
 	next http.RoundTripper
-	keys func() KeySet
+	used chan struct{}
+	keys LoadedKeySet
+}
+
+// LoadedKeySet is a key set that says when it is there.
+type LoadedKeySet interface {
+	KeySet
+	Loaded() <-chan struct{}
+}
+
+// NewOwnKeys makes it in front of next.
+func NewOwnKeys(issuer string, next http.RoundTripper) *OwnKeys {
+	return &OwnKeys{url: strings.TrimSuffix(issuer, "/") + JWKSPath, next: next, used: make(chan struct{})}
+}
+
+// Use names the keys. It must be called at most once.
+func (o *OwnKeys) Use(keys LoadedKeySet) {
+	o.keys = keys
+	close(o.used)
 }
 
 // RoundTrip implements http.RoundTripper.
-func (o *ownKeys) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o *OwnKeys) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet || r.URL.String() != o.url {
 		return o.next.RoundTrip(r)
 	}
-	answer := &http.Response{
-		StatusCode: http.StatusServiceUnavailable, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{}, Body: http.NoBody, Request: r,
+	select {
+	case <-o.used:
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
 	}
-	if set := o.keys(); set != nil {
-		if document, etag, ok := set.KeySet(); ok {
-			answer.StatusCode, answer.ContentLength = http.StatusOK, int64(len(document))
-			answer.Header.Set("Content-Type", "application/json")
-			answer.Header.Set("ETag", etag)
-			answer.Body = io.NopCloser(bytes.NewReader(document))
-		}
+	select {
+	case <-o.keys.Loaded():
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
 	}
-	return answer, nil
+	document, etag, ok := o.keys.KeySet()
+	if !ok {
+		return nil, errors.New("the own key set is not loaded")
+	}
+	return &http.Response{
+		Status: http.StatusText(http.StatusOK), StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}, "Etag": {etag}},
+		Body:   io.NopCloser(bytes.NewReader(document)), ContentLength: int64(len(document)), Request: r,
+	}, nil
 }
