@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/revocation"
 )
@@ -26,20 +27,22 @@ const (
 	renewAfter = Lifetime / 2
 	// compareEvery is how often the number of entries is compared with the rows.
 	compareEvery = time.Minute
-	// HeartbeatName is the relay's in the bucket.
-	HeartbeatName = "relay"
 )
 
 // Projector writes pending rows into the bucket and, once none is left, the
 // relay's heartbeat: the heartbeat says that the bucket is up to date. Any
 // number of replicas may run one.
 type Projector struct {
-	pool     *pgxpool.Pool
-	js       jetstream.JetStream
-	bucket   string
-	log      *slog.Logger
-	wake     chan struct{}
-	compared time.Time
+	pool   *pgxpool.Pool
+	js     jetstream.JetStream
+	bucket string
+	log    *slog.Logger
+	wake   chan struct{}
+
+	// These belong to Run.
+	kv        jetstream.KeyValue
+	inspected time.Time
+	compared  time.Time
 }
 
 // NewProjector projects the rows of pool's database into the bucket.
@@ -62,10 +65,10 @@ func (p *Projector) Run(ctx context.Context) error {
 	failing := false
 	beatAt := time.Time{}
 	for {
-		kv, err := p.project(ctx)
+		err := p.project(ctx)
 		if err == nil && time.Since(beatAt) >= heartbeat/2 {
 			// Not on every wake-up: a thousand of them in a second are one heartbeat.
-			if err = p.beat(ctx, kv); err == nil {
+			if err = p.beat(ctx); err == nil {
 				beatAt = time.Now()
 			}
 		}
@@ -94,36 +97,54 @@ func (p *Projector) Run(ctx context.Context) error {
 	}
 }
 
-func (p *Projector) beat(ctx context.Context, kv jetstream.KeyValue) error {
+func (p *Projector) beat(ctx context.Context) error {
 	putting, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	return revocation.Beat(putting, kv, HeartbeatName)
+	return revocation.Beat(putting, p.kv, streams.RevokerHeartbeat)
 }
 
 // project empties the pending rows into the bucket.
-func (p *Projector) project(ctx context.Context) (jetstream.KeyValue, error) {
-	looking, cancel := context.WithTimeout(ctx, putTimeout)
-	defer cancel()
-	kv, err := p.js.KeyValue(looking, p.bucket)
-	if err != nil {
-		return nil, fmt.Errorf("open the bucket: %w", err)
+func (p *Projector) project(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			p.kv = nil // look again at what is there
+		}
+	}()
+	if p.kv == nil || time.Since(p.inspected) >= heartbeat {
+		if err := p.inspect(ctx); err != nil {
+			return err
+		}
+		p.inspected = time.Now()
 	}
-	if err := p.notice(looking, kv); err != nil {
-		return nil, err
+	for {
+		n, err := p.projectBatch(ctx, p.kv)
+		if err != nil {
+			return err
+		}
+		if n < batch {
+			return nil
+		}
+	}
+}
+
+// inspect opens the bucket, rebuilds it if it was lost, and makes blocks pending
+// that it would soon forget.
+func (p *Projector) inspect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	kv, err := p.js.KeyValue(ctx, p.bucket)
+	if err != nil {
+		return fmt.Errorf("open the bucket: %w", err)
+	}
+	if err := p.notice(ctx, kv); err != nil {
+		return err
 	}
 	if _, err := p.pool.Exec(ctx, `UPDATE revocations SET pending = true
 		WHERE kind = 'block' AND cardinality(causes) > 0 AND NOT pending AND projected_at < now() - $1::interval`, renewAfter); err != nil {
-		return nil, fmt.Errorf("renew blocks: %w", err)
+		return fmt.Errorf("renew blocks: %w", err)
 	}
-	for {
-		n, err := p.projectBatch(ctx, kv)
-		if err != nil {
-			return nil, err
-		}
-		if n < batch {
-			return kv, nil
-		}
-	}
+	p.kv = kv
+	return nil
 }
 
 type row struct {
