@@ -38,7 +38,7 @@ lint: ## golangci-lint, in every module; .golangci.yml gives a reason for each d
 
 .PHONY: generate
 generate: ## Write the generated documentation.
-	go run ./cmd/shadowless docs
+	go run ./docs/gen/write
 
 .PHONY: images
 images: ## Build the container images as OCI archives in bin/images, without Docker.

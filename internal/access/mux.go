@@ -48,7 +48,7 @@ func NewMux(t Table, v *authn.Verifier, options ...Option) *Mux {
 		if len(r.Allow) == 0 {
 			m.faults = append(m.faults, fmt.Errorf("route %q admits nobody", r.Pattern))
 		}
-		if v == nil && !r.public() {
+		if v == nil && !r.IsPublic() {
 			m.faults = append(m.faults, fmt.Errorf("route %q needs a verifier", r.Pattern))
 		}
 	}
@@ -67,7 +67,7 @@ func (m *Mux) Handle(pattern string, h http.Handler) {
 		return
 	}
 	m.handled[pattern] = true
-	if !route.public() && m.verifier != nil {
+	if !route.IsPublic() && m.verifier != nil {
 		h = m.authenticated(route, h)
 	}
 	m.mux.Handle(pattern, h)
@@ -102,7 +102,7 @@ func (m *Mux) Authorize(pattern string) endpoint.Middleware {
 }
 
 func (m *Mux) admit(ctx context.Context, route Route) error {
-	if route.public() {
+	if route.IsPublic() {
 		return nil
 	}
 	p, ok := authn.FromContext(ctx)
@@ -133,7 +133,7 @@ func (m *Mux) authenticated(route Route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := m.verifier.Authenticate(r)
 		if err == nil && route.Posture == FailClosed {
-			err = m.verifier.Revocations().Fresh(route.maxStaleness())
+			err = m.verifier.Revocations().Fresh(route.Limit())
 		}
 		if err != nil {
 			WriteError(w, r, err)

@@ -45,14 +45,16 @@ type Route struct {
 	Doc          string // one line
 }
 
-func (r Route) maxStaleness() time.Duration {
+// Limit is how stale revocations may be for this route.
+func (r Route) Limit() time.Duration {
 	if r.MaxStaleness == 0 {
 		return DefaultMaxStaleness
 	}
 	return r.MaxStaleness
 }
 
-func (r Route) public() bool {
+// IsPublic reports whether the route asks for no token.
+func (r Route) IsPublic() bool {
 	for _, rule := range r.Allow {
 		if rule.kind == rulePublic {
 			return true

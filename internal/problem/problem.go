@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/shadowless/shadowless/internal/telemetry"
@@ -35,7 +38,30 @@ type Error struct {
 // New makes a sentinel. Sentences are fixed at compile time: put nothing in
 // them that a caller sent.
 func New(status int, code, sentence string) *Error {
-	return &Error{Status: status, Code: code, Sentence: sentence}
+	e := &Error{Status: status, Code: code, Sentence: sentence}
+	known.Lock()
+	defer known.Unlock()
+	known.list = append(known.list, e)
+	return e
+}
+
+// known are all sentinels of the program; documentation is made from them.
+var known struct {
+	sync.Mutex
+	list []*Error
+}
+
+// Known lists every sentinel that the program was built with, sorted by code.
+// Packages of different services may use one code; then its status is the same.
+func Known() []Error {
+	known.Lock()
+	defer known.Unlock()
+	out := make([]Error, len(known.list))
+	for i, e := range known.list {
+		out[i] = Error{Status: e.Status, Code: e.Code, Sentence: e.Sentence}
+	}
+	slices.SortStableFunc(out, func(a, b Error) int { return strings.Compare(a.Code, b.Code) })
+	return out
 }
 
 // Because is the sentinel with a cause for the log.
