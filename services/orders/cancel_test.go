@@ -159,7 +159,7 @@ func TestErasure_TakesTheNameOffAndRefusesWhatIsLate(t *testing.T) {
 // An erased customer's order without an invoice is invoiced under the pseudonym.
 func TestErasure_OfAnOrderThatWaitsForItsInvoice(t *testing.T) {
 	t.Parallel()
-	w := start(t)
+	w := start(t, soon)
 	w.billing.down.Store(true)
 	o := w.place("alice")
 	w.Erase("alice", orders.Name)

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/pkg/authn"
-	"github.com/shadowless/shadowless/services/orders"
 	"github.com/shadowless/shadowless/services/orders/api"
 )
 
@@ -102,7 +101,7 @@ func TestPlace_Refuses(t *testing.T) {
 
 func TestPlace_StandsWithoutBillingAndIsInvoicedLater(t *testing.T) {
 	t.Parallel()
-	w := start(t)
+	w := start(t, soon)
 	w.billing.down.Store(true)
 	o, err := w.client.Place(t.Context(), w.user("alice"), "k", tea)
 	require.NoError(t, err)
@@ -119,7 +118,7 @@ func TestPlace_StandsWithoutBillingAndIsInvoicedLater(t *testing.T) {
 
 func TestPlace_StandsWithoutTokenExchange(t *testing.T) {
 	t.Parallel()
-	w := start(t)
+	w := start(t, soon)
 	w.Exchange.SetDown(true)
 	o := w.place("alice")
 	require.Nil(t, o.InvoiceID)
@@ -131,7 +130,7 @@ func TestPlace_StandsWithoutTokenExchange(t *testing.T) {
 // made; whoever starts next makes it.
 func TestPlace_SurvivesARestart(t *testing.T) {
 	t.Parallel()
-	w := prepare(t, func(c *orders.Config) { c.InvoiceRetryAfter = within })
+	w := prepare(t)
 	w.serve()
 	w.billing.down.Store(true)
 	o := w.place("alice")

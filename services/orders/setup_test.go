@@ -45,6 +45,9 @@ type world struct {
 	client  *api.Client
 }
 
+// soon has the worker try while the test waits; without it, only the request does.
+func soon(c *orders.Config) { c.InvoiceRetryAfter = 50 * time.Millisecond }
+
 func prepare(t *testing.T, change ...func(*orders.Config)) *world {
 	t.Helper()
 	w := &world{Mesh: meshtest.New(t), t: t}
@@ -53,7 +56,7 @@ func prepare(t *testing.T, change ...func(*orders.Config)) *world {
 	w.db = db
 	w.config = orders.Config{
 		Backends: backends, BillingURL: w.billing.server.URL,
-		InvoiceRetryAfter: 50 * time.Millisecond, InvoiceRetryInterval: 50 * time.Millisecond,
+		InvoiceRetryAfter: within, InvoiceRetryInterval: 50 * time.Millisecond,
 	}
 	for _, f := range change {
 		f(&w.config)
