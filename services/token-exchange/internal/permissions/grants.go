@@ -3,7 +3,10 @@
 // defaults and roles, and from a projection of the provider's grants.
 package permissions
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Grants are permissions by entity type or entity, the tenant they hold in, and
 // which of them must be asked for with the entity's attributes.
@@ -30,15 +33,19 @@ func merge(into, from map[string][]string) map[string][]string {
 	return into
 }
 
-// free takes away the ABAC requirement of permissions that something else
-// grants without a condition.
-func (g *Grants) free(unconditional map[string][]string) {
-	for key, names := range g.ABACRequired {
-		left := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(unconditional[key], n) })
-		if len(left) == 0 {
-			delete(g.ABACRequired, key)
-			continue
+// ask makes permissions on a type be asked for wherever they were granted, on
+// the type or on one entity of it.
+func (g *Grants) ask(required map[string][]string) {
+	for entityType, asked := range required {
+		for key, names := range g.Permissions {
+			if key != entityType && !strings.HasPrefix(key, entityType+":") {
+				continue
+			}
+			for _, n := range names {
+				if slices.Contains(asked, n) {
+					g.ABACRequired = merge(g.ABACRequired, map[string][]string{key: {n}})
+				}
+			}
 		}
-		g.ABACRequired[key] = left
 	}
 }

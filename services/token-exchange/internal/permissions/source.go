@@ -54,17 +54,7 @@ func (s *Configured) GrantsOf(ctx context.Context, user *authn.Principal) (Grant
 	}
 	// What the verifier's own role mapping found is in Permissions.
 	g.add(user.Permissions(), user.ABACRequired())
-	unconditional := user.Permissions()
-	add := func(from policy.Grants) {
-		g.add(from.Permissions, from.ABACRequired)
-		for key, names := range from.Permissions {
-			for _, n := range names {
-				if !slices.Contains(from.ABACRequired[key], n) {
-					unconditional = merge(unconditional, map[string][]string{key: {n}})
-				}
-			}
-		}
-	}
+	add := func(from policy.Grants) { g.add(from.Permissions, from.ABACRequired) }
 	add(s.users.Default)
 	for _, role := range user.Roles() {
 		add(s.users.Roles[role])
@@ -76,7 +66,9 @@ func (s *Configured) GrantsOf(ctx context.Context, user *authn.Principal) (Grant
 	for _, p := range projected {
 		add(s.expand(p))
 	}
-	g.free(unconditional)
+	// The condition belongs to the permission: another way to the same
+	// permission, such as a relation of the user, does not take it away.
+	g.ask(s.users.Default.ABACRequired)
 	return g, nil
 }
 

@@ -32,7 +32,7 @@ var users = policy.Users{
 		"auditor": {Permissions: map[string][]string{"order": {"list"}}},
 		"boss":    {Permissions: map[string][]string{"invoice": {"refund"}}},
 	},
-	Relations: map[string]map[string][]string{"order": {"editor": {"update"}}},
+	Relations: map[string]map[string][]string{"order": {"editor": {"update"}}, "invoice": {"customer": {"refund"}}},
 }
 
 func principal(t *testing.T, options ...authntest.TokenOption) *authn.Principal {
@@ -57,8 +57,15 @@ func TestConfigured_AddsUpWhatIsKnown(t *testing.T) {
 		"a role": {options: []authntest.TokenOption{authntest.Claim("roles", []string{"auditor", "unknown"})}, want: permissions.Grants{
 			TenantID: "acme", Permissions: map[string][]string{"order": {"list", "read"}, "invoice": {"read", "refund"}}, ABACRequired: map[string][]string{"invoice": {"refund"}},
 		}},
-		"a role without the default's condition": {options: []authntest.TokenOption{authntest.Claim("roles", []string{"boss"})}, want: permissions.Grants{
-			TenantID: "acme", Permissions: map[string][]string{"order": {"read"}, "invoice": {"read", "refund"}}, ABACRequired: map[string][]string{},
+		"a role does not take the condition away": {options: []authntest.TokenOption{authntest.Claim("roles", []string{"boss"})}, want: permissions.Grants{
+			TenantID: "acme", Permissions: map[string][]string{"order": {"read"}, "invoice": {"read", "refund"}}, ABACRequired: map[string][]string{"invoice": {"refund"}},
+		}},
+		"nor does a relation": {projected: []permissions.Grant{
+			{EntityType: "invoice", EntityID: "*", Relation: "customer"}, {EntityType: "invoice", EntityID: "i-1", Relation: "customer"},
+		}, want: permissions.Grants{
+			TenantID:     "acme",
+			Permissions:  map[string][]string{"order": {"read"}, "invoice": {"customer", "read", "refund"}, "invoice:i-1": {"customer", "refund"}},
+			ABACRequired: map[string][]string{"invoice": {"refund"}, "invoice:i-1": {"refund"}},
 		}},
 		"grants": {projected: []permissions.Grant{
 			{EntityType: "order", EntityID: "*", Relation: "editor"}, {EntityType: "order", EntityID: "o-1", Relation: "viewer", Conditional: true},

@@ -41,7 +41,8 @@ type Audience struct {
 type Users struct {
 	// TenantID of users whose tokens name none.
 	TenantID string `yaml:"tenant_id"`
-	// Default is what every user may do.
+	// Default is what every user may do. What its abac_required lists is asked
+	// for wherever it was granted: a role or a relation cannot take that away.
 	Default Grants `yaml:"default"`
 	// Roles of the user's token → what they add.
 	Roles map[string]Grants `yaml:"roles"`
