@@ -174,6 +174,12 @@ func TestWebhook_Refuses(t *testing.T) {
 		require.Equal(t, c.status, r.send(req), name)
 	}
 	require.Equal(t, http.StatusUnauthorized, r.send(r.signed(r.delivery("user.created", user), []byte("{}"), "application/json", "whsec_other")), "another secret")
+	d := r.delivery("user.created", user)
+	fresh := d
+	fresh.Timestamp -= 1000
+	old, err := json.Marshal(map[string]any{"id": d.ID, "origin": d.Origin, "type": d.Type, "timestamp": d.Timestamp, "data": d.Data})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusBadRequest, r.send(r.signed(fresh, old, "application/json", secret)), "a header that is younger than the body")
 	require.Zero(t, r.count(`SELECT count(*) FROM deliveries`))
 	require.Empty(t, r.events(""))
 }
