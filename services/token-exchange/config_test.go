@@ -34,3 +34,9 @@ func TestConfig_DocumentsEveryVariable(t *testing.T) {
 		require.NotEmpty(t, v.Doc, v.Name)
 	}
 }
+
+func TestConfig_A20_PlainHTTPOnlyInDevelopment(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load[tokenexchange.Config](tokenexchange.Prefix, []string{"INSECURE_PLAIN_HTTP=true"})
+	require.ErrorContains(t, err, "INSECURE_PLAIN_HTTP is refused")
+}

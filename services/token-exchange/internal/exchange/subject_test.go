@@ -66,3 +66,40 @@ func TestSubject_WhatIsDownIsNoRefusal(t *testing.T) {
 		require.Positive(t, refused.RetryAfter)
 	}
 }
+
+// TestSubject_IssuersThatAreConfigured covers providers whose scopes are the
+// mesh's, and those whose access tokens have no type of their own.
+func TestSubject_IssuersThatAreConfigured(t *testing.T) {
+	t.Parallel()
+	iss := authntest.NewIssuer(t)
+	cfg := iss.Config("oidc")
+	cfg.Types = []string{"at+jwt", "JWT"}
+	v := authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{cfg}}, authn.Options{Audiences: []string{"orders"}, SkipRevocation: true})
+	client := &clients.Client{Client: api.Client{ClientSpec: api.ClientSpec{ID: "orders"}}}
+	subject := func(change func(*exchange.TokenExchangeOptions), options ...authntest.TokenOption) (*exchange.Basis, error) {
+		token := iss.UserToken("u1", append([]authntest.TokenOption{authntest.Audience("orders"), authntest.Scope("a b")}, options...)...)
+		p, err := v.Verify(t.Context(), token)
+		require.NoError(t, err)
+		o := exchange.TokenExchangeOptions{
+			Issuer: "https://sts.example", Verifier: verifier{p: p}, Fresh: func() error { return nil }, Blocks: blocked{}, Permissions: source{},
+		}
+		change(&o)
+		return exchange.NewTokenExchange(o).Subject(t.Context(), client,
+			&exchange.Request{SubjectToken: token, SubjectTokenType: exchange.TypeAccessToken}, &audit.Attempt{})
+	}
+
+	b, err := subject(func(*exchange.TokenExchangeOptions) {})
+	require.NoError(t, err)
+	require.False(t, b.Limited, "scopes of another kind bound nothing")
+	b, err = subject(func(o *exchange.TokenExchangeOptions) { o.ScopeAuthorities = []string{iss.Name()} })
+	require.NoError(t, err)
+	require.True(t, b.Limited)
+	require.Equal(t, []string{"a", "b"}, b.Limit)
+
+	_, err = subject(func(*exchange.TokenExchangeOptions) {}, authntest.Header("typ", "JWT"))
+	var refused *oauth.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "subject_not_an_access_token", refused.Reason)
+	_, err = subject(func(o *exchange.TokenExchangeOptions) { o.UntypedAccessTokens = []string{iss.Name()} }, authntest.Header("typ", "JWT"))
+	require.NoError(t, err)
+}
