@@ -11,22 +11,35 @@ import (
 	"github.com/MicahParks/jwkset"
 )
 
-// fetchTimeout bounds one request for a key set.
-const fetchTimeout = 5 * time.Second
+const (
+	// fetchTimeout bounds one request for a key set.
+	fetchTimeout = 5 * time.Second
+	// maxETagBytes caps an ETag that is sent back.
+	maxETagBytes = 1 << 10
+)
 
-// keyFetcher gets an issuer's key set over HTTP.
+// keyFetcher gets an issuer's key set over HTTP. One goroutine uses it.
 type keyFetcher struct {
 	client *http.Client
 	urls   []string
+	now    func() time.Time
+	// known is the last usable answer of each URL that came with an ETag.
+	known map[string]taggedKeys
 }
 
-func newKeyFetcher(client *http.Client, urls []string) *keyFetcher {
+// taggedKeys is an answer that the server may call unchanged by its ETag.
+type taggedKeys struct {
+	etag string
+	keys fetchedKeys
+}
+
+func newKeyFetcher(client *http.Client, urls []string, now func() time.Time) *keyFetcher {
 	own := &http.Client{}
 	if client != nil {
 		*own = *client
 	}
 	own.CheckRedirect = sameHostOnly
-	return &keyFetcher{client: own, urls: urls}
+	return &keyFetcher{client: own, urls: urls, now: now, known: make(map[string]taggedKeys)}
 }
 
 // sameHostOnly keeps a redirect from choosing whose keys are trusted.
@@ -47,6 +60,8 @@ type fetchedKeys struct {
 	raw     []byte
 	keys    []jwkset.JWK
 	skipped []error
+	// maxAge is what Cache-Control grants from now on, 0 where it says nothing.
+	maxAge time.Duration
 }
 
 // fetch tries the URLs in order and returns the first set with a usable key.
@@ -74,12 +89,21 @@ func (f *keyFetcher) fetchOne(ctx context.Context, url string) (fetchedKeys, err
 		return fetchedKeys{}, fmt.Errorf("build request: %w", err)
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	known, tagged := f.known[url]
+	if tagged {
+		req.Header.Set("If-None-Match", known.etag)
+	}
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return fetchedKeys{}, fmt.Errorf("get key set: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	maxAge := freshFor(resp.Header, f.now())
+	switch {
+	case resp.StatusCode == http.StatusNotModified && tagged:
+		known.keys.maxAge, known.keys.skipped = maxAge, nil // told about when they came
+		return known.keys, nil
+	case resp.StatusCode != http.StatusOK:
 		return fetchedKeys{}, fmt.Errorf("get key set: status %d", resp.StatusCode)
 	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxJWKSBytes+1))
@@ -93,5 +117,16 @@ func (f *keyFetcher) fetchOne(ctx context.Context, url string) (fetchedKeys, err
 	if len(keys) == 0 {
 		return fetchedKeys{}, errors.Join(append([]error{errors.New("key set has no usable key")}, skipped...)...)
 	}
-	return fetchedKeys{raw: raw, keys: keys, skipped: skipped}, nil
+	got := fetchedKeys{raw: raw, keys: keys, skipped: skipped, maxAge: maxAge}
+	f.remember(url, resp.Header.Get("ETag"), got)
+	return got, nil
+}
+
+// remember keeps a usable answer for the next conditional request.
+func (f *keyFetcher) remember(url, etag string, got fetchedKeys) {
+	if etag == "" || len(etag) > maxETagBytes {
+		delete(f.known, url)
+		return
+	}
+	f.known[url] = taggedKeys{etag: etag, keys: got}
 }

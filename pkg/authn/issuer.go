@@ -46,7 +46,7 @@ func newIssuer(ic IssuerConfig, namespace string, opts Options) (*issuer, error)
 		return nil, fmt.Errorf("issuer %s: %w", ic.Issuer, err)
 	}
 	i.refresher = &refresher{
-		issuer: ic.Issuer, storage: i.storage, fetcher: newKeyFetcher(opts.HTTPClient, ic.JWKSURLs),
+		issuer: ic.Issuer, storage: i.storage, fetcher: newKeyFetcher(opts.HTTPClient, ic.JWKSURLs, opts.Now),
 		store: opts.KeyStore, log: opts.Logger, now: opts.Now,
 		refresh: defaultRefresh, removedTrust: defaultRemovedTrust, maxAge: defaultMaxAge,
 	}

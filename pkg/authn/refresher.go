@@ -81,22 +81,24 @@ func (r *refresher) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		started := time.Now()
-		if err := r.fetch(ctx); err != nil {
+		maxAge, err := r.fetch(ctx)
+		if err != nil {
 			failures++
 		} else {
 			failures = 0
 		}
-		if !r.pause(ctx, started, r.delay(failures)) {
+		if !r.pause(ctx, started, r.delay(failures, maxAge)) {
 			break
 		}
 	}
 	r.abandon(ctx.Err())
 }
 
-// delay until the next fetch that nobody asks for.
-func (r *refresher) delay(failures int) time.Duration {
+// delay until the next fetch that nobody asks for; maxAge is what the issuer's
+// Cache-Control granted.
+func (r *refresher) delay(failures int, maxAge time.Duration) time.Duration {
 	if failures == 0 {
-		return jitter(r.refresh)
+		return jitter(refreshAfter(r.refresh, maxAge))
 	}
 	return jitter(min(maxBackoff, minBackoff<<min(failures-1, 10), r.refresh))
 }
@@ -162,7 +164,8 @@ func (r *refresher) loadStored(ctx context.Context) {
 	r.storage.set.Store(r.storage.set.Load().merge(keys, fetchedAt, now, r.removedTrust, r.maxAge))
 }
 
-func (r *refresher) fetch(ctx context.Context) error {
+// fetch gets the key set once, and returns what Cache-Control granted.
+func (r *refresher) fetch(ctx context.Context) (time.Duration, error) {
 	f := r.takeOff(false)
 	got, err := r.fetcher.fetch(ctx)
 	if err != nil {
@@ -170,7 +173,7 @@ func (r *refresher) fetch(ctx context.Context) error {
 		if ctx.Err() == nil {
 			r.log.WarnContext(ctx, "key set could not be fetched", "issuer", r.issuer, "error", err)
 		}
-		return err
+		return 0, err
 	}
 	now := r.now()
 	before := r.storage.set.Load()
@@ -190,7 +193,7 @@ func (r *refresher) fetch(ctx context.Context) error {
 			r.log.WarnContext(ctx, "keys could not be stored", "issuer", r.issuer, "error", err)
 		}
 	}
-	return nil
+	return got.maxAge, nil
 }
 
 // takeOff makes the asked-for flight, if any, the current one.
