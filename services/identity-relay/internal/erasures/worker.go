@@ -112,7 +112,7 @@ func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
 		var userID string
 		err := tx.QueryRow(ctx, `SELECT id, user_id FROM erasures WHERE state = 'grace' AND grace_until <= $1
 			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now).Scan(&id, &userID)
-		if err == pgx.ErrNoRows { //nolint:errorlint // Scan returns it bare
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {

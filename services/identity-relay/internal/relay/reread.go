@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -96,7 +97,7 @@ func (r *Rereader) one(ctx context.Context) (more bool, err error) {
 		WHERE user_id = (SELECT user_id FROM rereads WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 		RETURNING user_id, attempts, due_at`,
 		firstRetry.Seconds()+rereadTimeout.Seconds(), maxDoublings, lastRetry.Seconds()).Scan(&userID, &attempts, &lease)
-	if err == pgx.ErrNoRows { //nolint:errorlint // Scan returns it bare
+	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {

@@ -91,14 +91,10 @@ func Blocked(ctx context.Context, db Querier, cause Cause) (map[authn.Revocation
 	return blocked, nil
 }
 
-var kinds = map[string]authn.RevocationKind{}
-
-func init() {
-	for _, kind := range []authn.RevocationKind{
-		authn.RevokedToken, authn.RevokedSession, authn.RevokedUser, authn.RevokedClient, authn.BlockedUser,
-	} {
-		kinds[kind.String()] = kind
-	}
+var kinds = map[string]authn.RevocationKind{
+	authn.RevokedToken.String(): authn.RevokedToken, authn.RevokedSession.String(): authn.RevokedSession,
+	authn.RevokedUser.String(): authn.RevokedUser, authn.RevokedClient.String(): authn.RevokedClient,
+	authn.BlockedUser.String(): authn.BlockedUser,
 }
 
 // KindOf reads the name of a kind as it stands in rows.
