@@ -94,7 +94,7 @@ unnoticed. Exit codes: 0 after an orderly stop, 1 after a failure, 2 for a confi
 	out.WriteString("\n## Every service with a database and a place in the mesh\n\nAll but dev-idp. A service says in its own check which of them it needs.\n\n")
 	backends := config.Variables[config.Backends]()
 	table(&out, backends)
-	shared := append(common, backends...)
+	shared := slices.Concat(common, backends)
 	for _, s := range services() {
 		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", s.name, s.about)
 		own := slices.DeleteFunc(slices.Clone(s.variables), func(v config.Variable) bool { return named(shared, v.Name) })

@@ -42,8 +42,7 @@ func TestIssuers_NamesEveryKey(t *testing.T) {
 	require.True(t, found)
 	var check func(of reflect.Type)
 	check = func(of reflect.Type) {
-		for i := range of.NumField() {
-			f := of.Field(i)
+		for f := range of.Fields() {
 			key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 			require.Contains(t, issuers, "`"+key+"`", "%s.%s", of.Name(), f.Name)
 			kind := f.Type

@@ -20,7 +20,7 @@ import (
 // Paths inside a pod.
 const (
 	// SecretsDir is where a service finds its own Secret.
-	SecretsDir = "/run/secrets/shadowless" //nolint:gosec // a folder, no credential
+	SecretsDir = "/run/secrets/shadowless"
 	// TLSDir is where it finds its certificate and the authority's.
 	TLSDir = "/run/tls"
 )

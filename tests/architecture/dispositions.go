@@ -3,6 +3,7 @@ package architecture
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,9 +53,7 @@ func (c Columns) Of(s Schema) map[string]TableNotes {
 			notes[t.Name] = n
 		}
 	}
-	for table, n := range c.Services[s.Service] {
-		notes[table] = n
-	}
+	maps.Copy(notes, c.Services[s.Service])
 	return notes
 }
 
@@ -81,7 +80,7 @@ func UndeclaredColumns(s Schema, m *participant.Manifest, notes map[string]Table
 	excused := map[string]string{}
 	for table, n := range notes {
 		for reason, list := range n.NoUserID {
-			for _, name := range strings.Split(list, ",") {
+			for name := range strings.SplitSeq(list, ",") {
 				excused[table+"."+strings.TrimSpace(name)] = strings.TrimSpace(reason)
 			}
 		}

@@ -28,7 +28,9 @@ func manifests(t *testing.T, overlay string) string {
 	render, _ := rendered.LoadOrStore(overlay, sync.OnceValues(func() ([]byte, error) {
 		return deploy.Render(filepath.Join("..", "..", "deploy", "k8s", "overlays", overlay))
 	}))
-	raw, err := render.(func() ([]byte, error))()
+	build, ok := render.(func() ([]byte, error))
+	require.True(t, ok)
+	raw, err := build()
 	require.NoError(t, err)
 	return string(raw) + secrets(t, overlay)
 }

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,9 +91,7 @@ func (c *Cluster) files(v corev1.Volume) map[string]string {
 	if v.ConfigMap != nil {
 		for _, m := range of[*corev1.ConfigMap](c) {
 			if m.Name == v.ConfigMap.Name {
-				for name, content := range m.Data {
-					all[name] = content
-				}
+				maps.Copy(all, m.Data)
 			}
 		}
 	}

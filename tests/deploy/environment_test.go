@@ -112,14 +112,13 @@ func part(t *testing.T, file, key string) string {
 	i := strings.Index(file, "\n"+key)
 	require.GreaterOrEqual(t, i, 0, key)
 	rest := file[i+1:]
-	for j, line := 0, ""; ; j += len(line) {
-		next := strings.IndexByte(rest[j:], '\n')
-		if next < 0 {
-			return strings.TrimSpace(rest)
+	lines := strings.SplitAfter(rest, "\n")
+	end := len(lines[0])
+	for _, line := range lines[1:] {
+		if line != "" && line[0] >= 'a' && line[0] <= 'z' {
+			break
 		}
-		line = rest[j : j+next+1]
-		if j > 0 && line[0] >= 'a' && line[0] <= 'z' {
-			return strings.TrimSpace(rest[:j])
-		}
+		end += len(line)
 	}
+	return strings.TrimSpace(rest[:end])
 }

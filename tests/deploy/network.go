@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -32,7 +33,7 @@ func EdgeDifferences(c *Cluster, wanted []drawing.Edge, elsewhere ...string) []e
 	}
 	faults := n.faults
 	if !n.denied[networkingv1.PolicyTypeIngress] || !n.denied[networkingv1.PolicyTypeEgress] {
-		faults = append(faults, fmt.Errorf("no NetworkPolicy denies every pod what none allows"))
+		faults = append(faults, errors.New("no NetworkPolicy denies every pod what none allows"))
 	}
 	known := map[arrow]bool{}
 	for _, e := range wanted {

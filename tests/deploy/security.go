@@ -80,25 +80,39 @@ func Probed(c *Cluster) []error {
 			continue
 		}
 		for _, container := range w.Template.Spec.Containers {
-			for probe, given := range map[string]*corev1.Probe{
-				"startup": container.StartupProbe, "liveness": container.LivenessProbe, "readiness": container.ReadinessProbe,
-			} {
-				if given == nil {
-					faults = append(faults, fmt.Errorf("%s: container %s has no %s probe", w.Name, container.Name, probe))
+			for _, fault := range unprobed(container) {
+				faults = append(faults, fmt.Errorf("%s: container %s %s", w.Name, container.Name, fault))
+			}
+			if strings.HasPrefix(w.Name, "Deployment ") {
+				for _, fault := range notOurs(container) {
+					faults = append(faults, fmt.Errorf("%s: container %s %s", w.Name, container.Name, fault))
 				}
-			}
-			if !strings.HasPrefix(w.Name, "Deployment ") {
-				continue
-			}
-			for path, probe := range map[string]*corev1.Probe{"/livez": container.LivenessProbe, "/readyz": container.ReadinessProbe} {
-				if probe != nil && (probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Scheme != corev1.URISchemeHTTPS) {
-					faults = append(faults, fmt.Errorf("%s: container %s must be asked for %s over HTTPS", w.Name, container.Name, path))
-				}
-			}
-			if container.Lifecycle == nil || container.Lifecycle.PreStop == nil {
-				faults = append(faults, fmt.Errorf("%s: container %s stops listening before its endpoint is forgotten", w.Name, container.Name))
 			}
 		}
+	}
+	return faults
+}
+
+func unprobed(c corev1.Container) []string {
+	var faults []string
+	for name, probe := range map[string]*corev1.Probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
+		if probe == nil {
+			faults = append(faults, "has no "+name+" probe")
+		}
+	}
+	return faults
+}
+
+// notOurs is what our own servers have beyond any other.
+func notOurs(c corev1.Container) []string {
+	var faults []string
+	for path, probe := range map[string]*corev1.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
+		if probe != nil && (probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Scheme != corev1.URISchemeHTTPS) {
+			faults = append(faults, "must be asked for "+path+" over HTTPS")
+		}
+	}
+	if c.Lifecycle == nil || c.Lifecycle.PreStop == nil {
+		faults = append(faults, "stops listening before its endpoint is forgotten")
 	}
 	return faults
 }
