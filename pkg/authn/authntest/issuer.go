@@ -1,5 +1,6 @@
 // Package authntest is an issuer for tests: a real HTTP server with discovery
-// and key set, really signed tokens, key rotation and outage.
+// and key set, really signed tokens, key rotation, and everything that can be
+// wrong with such a server: see Trouble and Slow.
 //
 //	iss := authntest.NewIssuer(t)
 //	v := iss.Verifier(t, "orders")
@@ -33,16 +34,23 @@ type Issuer struct {
 	mu      sync.Mutex
 	keys    []Key // published; the last one signs
 	made    int
-	down    bool
+	trouble Trouble
+	delay   time.Duration
+	caching string // Cache-Control of the key set
 	jwks    []byte // served instead of the keys, if not nil
 	fetches int
+	same    int           // how many of them were answered with 304
 	fetched chan struct{} // closed and replaced at each fetch
+
+	foreign Key           // what the machine that RedirectAway leads to publishes
+	ended   chan struct{} // closed at the end of the test
 }
 
 // IssuerOption changes an Issuer.
 type IssuerOption func(*Issuer)
 
-// WithAlgorithm makes the issuer sign with RS256, ES256 (the default) or EdDSA.
+// WithAlgorithm makes the issuer sign with another algorithm than ES256: RS256,
+// RS384, RS512, PS256, PS384, PS512, ES384, ES512 or EdDSA.
 func WithAlgorithm(alg string) IssuerOption { return func(i *Issuer) { i.alg = alg } }
 
 // WithClock makes tokens be issued at the clock's time.
@@ -54,15 +62,17 @@ func WithIssuer(iss string) IssuerOption { return func(i *Issuer) { i.iss = iss 
 // NewIssuer starts an issuer that stops with the test.
 func NewIssuer(t testing.TB, opts ...IssuerOption) *Issuer {
 	t.Helper()
-	i := &Issuer{t: t, alg: "ES256", now: time.Now, fetched: make(chan struct{})}
+	i := &Issuer{t: t, alg: "ES256", now: time.Now, fetched: make(chan struct{}), ended: make(chan struct{})}
 	for _, opt := range opts {
 		opt(i)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", i.serveDiscovery)
 	mux.HandleFunc("GET /.well-known/jwks.json", i.serveJWKS)
+	mux.HandleFunc("GET "+elsewherePath, i.serveElsewhere)
 	i.server = httptest.NewServer(mux)
 	t.Cleanup(i.server.Close)
+	t.Cleanup(func() { close(i.ended) }) // before the server waits for its requests
 	if i.iss == "" {
 		i.iss = i.server.URL
 	}
@@ -147,18 +157,6 @@ func (i *Issuer) Prune() {
 	i.keys = i.keys[len(i.keys)-1:]
 }
 
-// Down makes every request be answered with 503.
-func (i *Issuer) Down() { i.setDown(true) }
-
-// Up ends Down.
-func (i *Issuer) Up() { i.setDown(false) }
-
-func (i *Issuer) setDown(down bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.down = down
-}
-
 // ServeJWKS makes the key set be exactly these bytes; nil ends that.
 func (i *Issuer) ServeJWKS(raw []byte) {
 	i.mu.Lock()
@@ -194,35 +192,6 @@ func (i *Issuer) jwksLocked() []byte {
 		panic(err) // strings in maps always encode
 	}
 	return raw
-}
-
-func (i *Issuer) serveJWKS(w http.ResponseWriter, _ *http.Request) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.fetches++
-	close(i.fetched)
-	i.fetched = make(chan struct{})
-	if i.down {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "application/jwk-set+json")
-	_, _ = w.Write(i.jwksLocked())
-}
-
-func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
-	i.mu.Lock()
-	down := i.down
-	i.mu.Unlock()
-	if down {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"issuer": i.iss, "jwks_uri": i.JWKSURL(),
-		"id_token_signing_alg_values_supported": []string{i.alg},
-	})
 }
 
 // Sign signs exactly these claims, with header `typ: at+jwt` unless options say

@@ -16,21 +16,28 @@ import (
 
 // Key is a signing key of an Issuer.
 type Key struct {
-	ID      string
-	Alg     string
+	// ID is the `kid`.
+	ID string
+	// Alg is the one algorithm that the key is for.
+	Alg string
+	// Private is the key itself.
 	Private crypto.Signer
 }
 
-// NewKey makes a key for RS256, ES256 or EdDSA.
+// NewKey makes a key for one of the algorithms that WithAlgorithm lists.
 func NewKey(t testing.TB, alg, id string) Key {
 	t.Helper()
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case "RS256":
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
 		private, err = rsa.GenerateKey(rand.Reader, 2048)
 	case "ES256":
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ES384":
+		private, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ES512":
+		private, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	case "EdDSA":
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
