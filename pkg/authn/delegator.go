@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,17 +20,26 @@ import (
 // defaultDelegatedTokens bounds the delegated tokens kept.
 const defaultDelegatedTokens = 10_000
 
-// DelegatorConfig of NewDelegator. See TokenSourceConfig for the common fields.
+// DelegatorConfig of NewDelegator.
 type DelegatorConfig struct {
-	TokenURL      string
-	ClientID      string
-	APIKeyFile    string
+	// TokenURL is the token endpoint: https://token-exchange/oauth/token.
+	TokenURL string
+	// ClientID of this service.
+	ClientID string
+	// APIKeyFile holds the API key, which is the client secret. It is read
+	// again for every request.
+	APIKeyFile string
+	// AssertionFile holds a projected workload token instead (RFC 7523), read
+	// again for every request as well.
 	AssertionFile string
-	HTTPClient    *http.Client
-	Logger        *slog.Logger
-	Now           func() time.Time
+	// HTTPClient sends the requests; nil is a plain one. Redirects are not followed.
+	HTTPClient *http.Client
+	// Logger gets failures to fetch; nil is slog.Default().
+	Logger *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 	// Revocations, if given, keeps delegated tokens from outliving the token
-	// they were made from.
+	// they were made from, and drops those that were revoked themselves.
 	Revocations *RevocationList
 	// MaxTokens bounds how many delegated tokens are kept; 0 is 10000.
 	MaxTokens int
@@ -89,11 +99,43 @@ func (d *Delegator) Close() { d.work.close() }
 // only if there is none at hand. The error wraps ErrRevoked if p's token was
 // revoked, ErrExpired if it has expired, ErrTokenRefused or ErrTokenUnavailable.
 func (d *Delegator) OnBehalfOf(ctx context.Context, p *Principal, audience string, scopes ...string) (*oauth2.Token, error) {
+	t, _, err := d.onBehalfOf(ctx, p, audience, scopes)
+	return t, err
+}
+
+// TokenSource is OnBehalfOf as an oauth2.TokenSource, for clients that take
+// one: it gets tokens to call audience for p, as long as p's own token lives.
+func (d *Delegator) TokenSource(ctx context.Context, p *Principal, audience string, scopes ...string) oauth2.TokenSource {
+	return tokenSourceFunc(func() (*oauth2.Token, error) { return d.OnBehalfOf(ctx, p, audience, scopes...) })
+}
+
+type tokenSourceFunc func() (*oauth2.Token, error)
+
+// Token implements oauth2.TokenSource.
+func (f tokenSourceFunc) Token() (*oauth2.Token, error) { return f() }
+
+// Transport returns a RoundTripper that calls audience on behalf of the caller
+// in each request's context (FromContext), as OnBehalfOf does; a nil base is
+// http.DefaultTransport. Without a caller the error is ErrMissingToken. A token
+// that is answered with 401 is dropped, and the request repeated once with a
+// new one if its body allows. A redirect to another host gets no token.
+func (d *Delegator) Transport(base http.RoundTripper, audience string, scopes ...string) http.RoundTripper {
+	return newTransport(base, func(req *http.Request) (*oauth2.Token, func(), error) {
+		p, _ := FromContext(req.Context())
+		t, e, err := d.onBehalfOf(req.Context(), p, audience, scopes)
+		if err != nil {
+			return nil, nil, err
+		}
+		return t, func() { e.live.forget(t.AccessToken) }, nil
+	})
+}
+
+func (d *Delegator) onBehalfOf(ctx context.Context, p *Principal, audience string, scopes []string) (*oauth2.Token, *delegation, error) {
 	if p == nil {
-		return nil, ErrMissingToken
+		return nil, nil, ErrMissingToken
 	}
 	if audience == "" {
-		return nil, fmt.Errorf("delegate: %w: no audience", ErrTokenRefused)
+		return nil, nil, fmt.Errorf("delegate: %w: no audience", ErrTokenRefused)
 	}
 	scopes = slices.Clone(scopes)
 	slices.Sort(scopes)
@@ -101,14 +143,15 @@ func (d *Delegator) OnBehalfOf(ctx context.Context, p *Principal, audience strin
 	key := newDelegationKey(p.Token(), audience, scope)
 	if err := d.usable(p); err != nil {
 		d.forget(key)
-		return nil, fmt.Errorf("delegate: %w", err)
+		return nil, nil, fmt.Errorf("delegate: %w", err)
 	}
-	t, err := d.delegation(key, p, audience, scope).live.get(ctx)
+	e := d.delegation(key, p, audience, scope)
+	t, err := e.live.get(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("delegate to %s: %w", audience, err)
+		return nil, nil, fmt.Errorf("delegate to %s: %w", audience, err)
 	}
 	own := *t
-	return &own, nil
+	return &own, e, nil
 }
 
 // usable reports why p's token can no longer be delegated.
@@ -150,7 +193,7 @@ func (d *Delegator) delegation(key delegationKey, p *Principal, audience, scope 
 		}
 		delete(d.tokens, k)
 	}
-	e := &delegation{subject: p, live: &liveToken{now: d.now, background: d.work.run, fetch: func(ctx context.Context) (*oauth2.Token, error) {
+	e := &delegation{subject: p, live: &liveToken{now: d.now, background: d.work.run, revocations: d.revocations, final: subjectRefused, fetch: func(ctx context.Context) (*oauth2.Token, error) {
 		t, err := d.fetch(ctx, p, audience, scope)
 		if err != nil {
 			d.log.WarnContext(ctx, "delegated token could not be fetched", "audience", audience, "error", err)
@@ -173,6 +216,13 @@ func (d *Delegator) fetch(ctx context.Context, p *Principal, audience, scope str
 	}
 	setUnlessEmpty(form, "scope", scope)
 	return d.endpoint.request(ctx, form)
+}
+
+// subjectRefused: the endpoint says that the caller's token is no good any
+// more, so what was made of it is not either.
+func subjectRefused(err error) bool {
+	var refused *TokenError
+	return errors.As(err, &refused) && refused.Code == "invalid_grant"
 }
 
 // sweepLocked drops what expired or was revoked.

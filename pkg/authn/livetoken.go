@@ -15,6 +15,9 @@ const (
 	expiryMargin = 10 * time.Second
 	// retryEvery is the least time between attempts to replace a live token.
 	retryEvery = time.Second
+	// maxMisses is how many requests in a row may fail, without a live token,
+	// before callers are answered from the last failure for retryEvery.
+	maxMisses = 3
 )
 
 // liveToken holds one token, replaces it early in the background, and keeps
@@ -24,11 +27,20 @@ type liveToken struct {
 	now   func() time.Time
 	// background runs a replacement; its owner waits for it on Close.
 	background func(func(context.Context)) bool
+	// revocations, if given, is asked whether the token itself was revoked.
+	revocations *RevocationList
+	// final reports whether an error means that the token at hand is dead too.
+	final func(error) bool
 
-	mu      sync.Mutex
-	token   *oauth2.Token
-	renewAt time.Time
-	flight  *tokenFlight
+	mu        sync.Mutex
+	token     *oauth2.Token
+	revocable *Principal // what revokes token; nil if it cannot be told
+	fetchedAt time.Time
+	renewAt   time.Time
+	flight    *tokenFlight
+	misses    int
+	lastMiss  error
+	heldUntil time.Time
 }
 
 type tokenFlight struct {
@@ -41,12 +53,16 @@ type tokenFlight struct {
 func (l *liveToken) get(ctx context.Context) (*oauth2.Token, error) {
 	l.mu.Lock()
 	now := l.now()
-	alive := l.token != nil && now.Before(l.token.Expiry.Add(-expiryMargin))
+	alive := l.aliveLocked(now)
 	if alive && now.Before(l.renewAt) {
 		defer l.mu.Unlock()
 		return l.token, nil
 	}
 	f := l.flight
+	if f == nil && !alive && l.misses >= maxMisses && now.Before(l.heldUntil) {
+		defer l.mu.Unlock()
+		return nil, l.lastMiss
+	}
 	if f == nil {
 		f = &tokenFlight{done: make(chan struct{})}
 		if !l.background(func(ctx context.Context) { l.fly(ctx, f) }) {
@@ -73,13 +89,38 @@ func (l *liveToken) fly(ctx context.Context, f *tokenFlight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	if f.err == nil {
-		l.token, l.renewAt = f.token, now.Add(renewAfter(f.token.Expiry.Sub(now)))
-	} else {
+	switch {
+	case f.err == nil:
+		l.token, l.fetchedAt, l.renewAt = f.token, now, now.Add(renewAfter(f.token.Expiry.Sub(now)))
+		l.misses, l.revocable = 0, nil
+		if l.revocations != nil {
+			l.revocable = revocableBy(f.token.AccessToken)
+		}
+	case l.final != nil && l.final(f.err):
+		l.token = nil
+		fallthrough
+	default:
 		l.renewAt = now.Add(retryEvery)
+		if !l.aliveLocked(now) {
+			l.misses++
+			l.lastMiss, l.heldUntil = f.err, now.Add(retryEvery)
+		}
 	}
 	l.flight = nil
 	close(f.done)
+}
+
+// aliveLocked reports whether the token can still be handed out. One that was
+// only just fetched is not held against revocations: a client that was revoked
+// in this very second would fetch without end.
+func (l *liveToken) aliveLocked(now time.Time) bool {
+	if l.token == nil || !now.Before(l.token.Expiry.Add(-expiryMargin)) {
+		return false
+	}
+	if l.revocable == nil || now.Sub(l.fetchedAt) < retryEvery {
+		return true
+	}
+	return l.revocations.Check(l.revocable) == nil
 }
 
 // renewAfter is at three quarters of the life, spread by a tenth of it so that

@@ -3,7 +3,6 @@ package authn
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -28,6 +27,9 @@ type TokenSourceConfig struct {
 	Audience string
 	// Scopes asked for; none leaves them to the endpoint.
 	Scopes []string
+	// Revocations, if given, has a token dropped that was revoked, by its own
+	// ID or its client's. A token that a service refuses is dropped anyway.
+	Revocations *RevocationList
 	// HTTPClient sends the requests; nil is a plain one. Redirects are not followed.
 	HTTPClient *http.Client
 	// Logger gets failures to replace a live token; nil is slog.Default().
@@ -57,7 +59,7 @@ func NewTokenSource(cfg TokenSourceConfig) (*TokenSource, error) {
 	log := orLogger(cfg.Logger)
 	audience, scope := cfg.Audience, strings.Join(cfg.Scopes, " ")
 	s := &TokenSource{work: newBackground()}
-	s.live = &liveToken{now: e.now, background: s.work.run, fetch: func(ctx context.Context) (*oauth2.Token, error) {
+	s.live = &liveToken{now: e.now, background: s.work.run, revocations: cfg.Revocations, fetch: func(ctx context.Context) (*oauth2.Token, error) {
 		form := url.Values{"grant_type": {GrantClientCredentials}}
 		setUnlessEmpty(form, "audience", audience)
 		setUnlessEmpty(form, "scope", scope)
@@ -94,55 +96,15 @@ func (s *TokenSource) Close() { s.work.close() }
 // Transport returns a RoundTripper that sends requests with this source's
 // token; a nil base is http.DefaultTransport. A token that is answered with
 // 401 is dropped, and the request repeated once with a new one if its body
-// allows.
+// allows. A redirect to another host gets no token.
 func (s *TokenSource) Transport(base http.RoundTripper) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &transport{source: s, base: base}
-}
-
-type transport struct {
-	source *TokenSource
-	base   http.RoundTripper
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, token, err := t.send(req, req.Body)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
-	}
-	t.source.live.forget(token)
-	body := req.Body
-	if body != nil && body != http.NoBody {
-		if req.GetBody == nil {
-			return resp, nil
+	return newTransport(base, func(req *http.Request) (*oauth2.Token, func(), error) {
+		t, err := s.TokenContext(req.Context())
+		if err != nil {
+			return nil, nil, err
 		}
-		if body, err = req.GetBody(); err != nil {
-			return resp, nil
-		}
-	}
-	if err := resp.Body.Close(); err != nil {
-		return nil, fmt.Errorf("close refused answer: %w", err)
-	}
-	resp, _, err = t.send(req, body)
-	return resp, err
-}
-
-func (t *transport) send(req *http.Request, body io.ReadCloser) (*http.Response, string, error) {
-	token, err := t.source.TokenContext(req.Context())
-	if err != nil {
-		if body != nil {
-			_ = body.Close() // a RoundTripper closes the body, on errors too
-		}
-		return nil, "", err
-	}
-	own := req.Clone(req.Context())
-	own.Body = body
-	token.SetAuthHeader(own)
-	resp, err := t.base.RoundTrip(own)
-	return resp, token.AccessToken, err
+		return t, func() { s.live.forget(t.AccessToken) }, nil
+	})
 }
 
 func setUnlessEmpty(form url.Values, name, value string) {
