@@ -75,8 +75,9 @@ func (s *supervisor) start(name string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	i := &instance{stop: stop, ended: make(chan struct{})}
 	s.running[name] = i
+	log := s.logs[name]
 	go func() {
-		i.err = p.run(ctx, p.env, s.logs[name])
+		i.err = p.run(ctx, p.env, log)
 		close(i.ended)
 		if ctx.Err() == nil {
 			err := i.err
