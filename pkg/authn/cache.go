@@ -1,108 +1,234 @@
 package authn
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
 	defaultCacheEntries = 10_000
 	defaultCacheBytes   = 64 << 20
-	// entryOverhead estimates what an entry takes beside its token and the
-	// claims decoded from it, which are about as long again.
-	entryOverhead = 1024
-	// evictionSample is how many entries are compared to find one to drop.
-	evictionSample = 8
+	// evictionSample is how many entries are looked at to find one to drop.
+	evictionSample = 32
+	// cacheWays is how many entries a group has: one for each byte of its tags.
+	cacheWays = 8
+	// cacheFill is how many of a group's entries are in use when the cache is
+	// full. With the choice of two groups, a token finds both full only in one
+	// case of many thousands.
+	cacheFill = 5
 )
 
 // verified is a token that passed everything but the checks that time changes.
 type verified struct {
-	principal *Principal
+	principal Principal
 	issuer    *issuer
 	vouched   vouched
-	size      int64
+	// ours: the token is for one of Options.Audiences.
+	ours bool
+	size int64
+	hash uint64
+	// used: it was wanted again since the last look for something to drop.
+	used atomic.Bool
 }
 
-// tokenCache remembers verified tokens. The key is the whole token: by its
-// signature alone, a forged payload beside a known signature would pass.
+func (e *verified) dead(now time.Time) bool {
+	return !e.issuer.holds(e.vouched, now) || checkExpiry(e.principal.expiresAt.Unix(), now) != nil
+}
+
+// tokenCache remembers verified tokens. A token is looked for by the hash of
+// all of it and found only if all of it is the same: by its signature alone, a
+// forged payload beside a known signature would pass.
+//
+// Reading takes no lock and writes nothing that is shared, but for one flag of
+// an entry, once in a while; so it scales with the cores. Each token has two
+// groups that it may be in.
 type tokenCache struct {
 	maxEntries int
 	maxBytes   int64
+	seed       maphash.Seed
+	tags       []atomic.Uint64            // one for each group: a byte of the hash for each entry, 0 if free
+	slots      []atomic.Pointer[verified] // cacheWays for each group
 
-	mu      sync.RWMutex
-	entries map[string]*verified
+	mu      sync.Mutex // for everything but reading
+	entries int
 	bytes   int64
+	hand    int // the slot where the next look for something to drop begins
 }
 
 func newTokenCache(cfg CacheConfig) *tokenCache {
-	c := &tokenCache{maxEntries: cfg.Entries, maxBytes: cfg.Bytes, entries: make(map[string]*verified)}
+	c := &tokenCache{maxEntries: cfg.Entries, maxBytes: cfg.Bytes, seed: maphash.MakeSeed()}
 	if c.maxEntries == 0 {
 		c.maxEntries = defaultCacheEntries
 	}
 	if c.maxBytes <= 0 {
 		c.maxBytes = defaultCacheBytes
 	}
+	if c.maxEntries > 0 {
+		groups := max(2, (c.maxEntries+cacheFill-1)/cacheFill)
+		c.tags = make([]atomic.Uint64, groups)
+		c.slots = make([]atomic.Pointer[verified], groups*cacheWays)
+	}
 	return c
 }
 
-func (c *tokenCache) get(token string) *verified {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.entries[token]
-}
+func (c *tokenCache) hash(token string) uint64 { return maphash.String(c.seed, token) }
 
-// drop forgets e, unless another entry took its place.
-func (c *tokenCache) drop(token string, e *verified) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.entries[token] == e {
-		c.removeLocked(token, e)
+// groups returns the two groups of a hash.
+func (c *tokenCache) groups(hash uint64) [2]int {
+	n := uint64(len(c.tags))
+	first, _ := bits.Mul64(hash, n)
+	second, _ := bits.Mul64(hash<<29, n)
+	if first == second {
+		second = (first + 1) % n
 	}
+	return [2]int{int(first), int(second)}
 }
 
-func (c *tokenCache) removeLocked(token string, e *verified) {
-	delete(c.entries, token)
-	c.bytes -= e.size
+// tagOf is never 0.
+func tagOf(hash uint64) uint64 { return hash&0x7f | 0x80 }
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// matching has the high bit set in each byte of word that is tag, and perhaps
+// in some above such a byte.
+func matching(word, tag uint64) uint64 {
+	x := word ^ tag*lowBits
+	return (x - lowBits) &^ x & highBits
 }
 
-func (c *tokenCache) put(e *verified, now time.Time) {
-	token := e.principal.token
-	e.size = int64(2*len(token) + entryOverhead)
-	if c.maxEntries < 0 || e.size > c.maxBytes {
+// get returns the entry of token, or nil.
+func (c *tokenCache) get(token string, hash uint64) *verified {
+	if len(c.tags) == 0 {
+		return nil
+	}
+	for _, g := range c.groups(hash) {
+		for m := matching(c.tags[g].Load(), tagOf(hash)); m != 0; m &= m - 1 {
+			e := c.slots[g*cacheWays+bits.TrailingZeros64(m)/8].Load()
+			if e != nil && e.hash == hash && e.principal.token == token {
+				if !e.used.Load() {
+					e.used.Store(true)
+				}
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// put remembers e. Where there is no room, a dead entry makes it, or one that
+// nobody has asked for since the last time; if a sample of the cache has none,
+// e is not remembered this time. So a flood of tokens that come once pushes out
+// others of the flood, and not the ones that are in use.
+func (c *tokenCache) put(e *verified, hash uint64, now time.Time) {
+	e.hash, e.size = hash, e.principal.size()
+	if len(c.tags) == 0 || e.size > c.maxBytes {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.entries[token]; old != nil {
-		c.removeLocked(token, old)
+	if old := c.get(e.principal.token, hash); old != nil {
+		c.removeLocked(old)
 	}
-	for len(c.entries) >= c.maxEntries || c.bytes+e.size > c.maxBytes {
-		c.evictLocked(now)
+	for c.entries >= c.maxEntries || c.bytes+e.size > c.maxBytes {
+		if !c.evictLocked(now) {
+			return
+		}
 	}
-	c.entries[token] = e
+	slot, ok := c.freeLocked(hash, now)
+	if !ok {
+		return
+	}
+	c.slots[slot].Store(e)
+	c.tagLocked(slot, tagOf(hash))
+	c.entries++
 	c.bytes += e.size
 }
 
-// evictLocked drops, of a few entries in map order, which is random, those
-// that are dead, or else the one that dies first.
-func (c *tokenCache) evictLocked(now time.Time) {
-	var victim *verified
-	seen, dropped := 0, false
-	for token, e := range c.entries {
-		if !e.issuer.holds(e.vouched, now) || !now.Before(e.principal.expiresAt.Add(leeway)) {
-			c.removeLocked(token, e)
-			dropped = true
-		} else if victim == nil || e.principal.expiresAt.Before(victim.principal.expiresAt) {
-			victim = e
+// freeLocked returns a free slot in the emptier of the two groups.
+func (c *tokenCache) freeLocked(hash uint64, now time.Time) (int, bool) {
+	groups := c.groups(hash)
+	g := groups[0]
+	if bits.OnesCount64(c.tags[groups[1]].Load()&highBits) < bits.OnesCount64(c.tags[g].Load()&highBits) {
+		g = groups[1]
+	}
+	if free := ^c.tags[g].Load() & highBits; free != 0 {
+		return g*cacheWays + bits.TrailingZeros64(free)/8, true
+	}
+	for slot := g * cacheWays; slot < (g+1)*cacheWays; slot++ {
+		if c.dropIfIdleLocked(slot, now) {
+			return slot, true
 		}
-		if seen++; seen >= evictionSample {
+	}
+	return 0, false
+}
+
+// evictLocked drops an entry, if it finds one among the next few.
+func (c *tokenCache) evictLocked(now time.Time) bool {
+	looked := 0
+	for range c.slots {
+		slot := c.hand
+		if c.hand++; c.hand == len(c.slots) {
+			c.hand = 0
+		}
+		if c.slots[slot].Load() == nil {
+			continue
+		}
+		if c.dropIfIdleLocked(slot, now) {
+			return true
+		}
+		if looked++; looked == evictionSample {
 			break
 		}
 	}
-	if !dropped && victim != nil {
-		c.removeLocked(victim.principal.token, victim)
+	return false
+}
+
+// dropIfIdleLocked drops an entry that is dead, or was not used since it was
+// last asked this.
+func (c *tokenCache) dropIfIdleLocked(slot int, now time.Time) bool {
+	e := c.slots[slot].Load()
+	if e.used.Swap(false) && !e.dead(now) {
+		return false
 	}
+	c.clearLocked(slot, e)
+	return true
+}
+
+// drop forgets e, unless another entry took its place.
+func (c *tokenCache) drop(e *verified) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(e)
+}
+
+func (c *tokenCache) removeLocked(e *verified) {
+	for _, g := range c.groups(e.hash) {
+		for slot := g * cacheWays; slot < (g+1)*cacheWays; slot++ {
+			if c.slots[slot].Load() == e {
+				c.clearLocked(slot, e)
+				return
+			}
+		}
+	}
+}
+
+func (c *tokenCache) clearLocked(slot int, e *verified) {
+	c.tagLocked(slot, 0)
+	c.slots[slot].Store(nil)
+	c.entries--
+	c.bytes -= e.size
+}
+
+func (c *tokenCache) tagLocked(slot int, tag uint64) {
+	word, shift := &c.tags[slot/cacheWays], slot%cacheWays*8
+	word.Store(word.Load()&^(0xff<<shift) | tag<<shift)
 }
 
 // own copies a token out of the request's buffers, which it would keep alive.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // splitClaimName splits a JSON Pointer (RFC 6901) into names; any other name
@@ -40,16 +38,15 @@ func newClaimPlan(p profile) *claimPlan {
 	plan.registered(at, slices.Contains(p.quirks, QuirkIATMilliseconds))
 	plan.named(at, p.claims)
 	if p.kind == kindByAPIKey {
-		at("apiKeyId", func(c *claims, v jsontext.Value) (err error) {
-			c.apiKeyID, err = pointer(readID(v))
-			return err
-		})
+		once(at, "apiKeyId", readID, func(c *claims) *ranked[string] { return &c.apiKeyID })
 	}
 	for claim, want := range p.serviceMarks {
-		at(claim, matcher(want, func(c *claims) { c.marks = mark(c.marks, claim) }))
+		at(claim, matcher(want, func(c *claims) { c.serviceMark = true }))
 	}
 	for claim, want := range p.requiredClaims {
-		at(claim, matcher(want, func(c *claims) { c.required = mark(c.required, claim) }))
+		bit := uint64(1) << len(plan.required)
+		plan.required = append(plan.required, claim)
+		at(claim, matcher(want, func(c *claims) { c.required |= bit }))
 	}
 	return plan
 }
@@ -77,23 +74,23 @@ func (p *claimPlan) add(name string, set setter) {
 // registered adds the claims whose names are fixed by RFC 7519, 7800 and 8693,
 // and token-exchange's own.
 func (p *claimPlan) registered(at func(string, setter), iatMilliseconds bool) {
-	at("iss", func(c *claims, v jsontext.Value) (err error) { c.iss, err = pointer(readString(v)); return err })
-	at("sub", func(c *claims, v jsontext.Value) (err error) { c.sub, err = pointer(readString(v)); return err })
-	at("aud", func(c *claims, v jsontext.Value) (err error) { c.aud, err = readStrings(v); return err })
-	at("exp", func(c *claims, v jsontext.Value) (err error) { c.exp, err = pointer(readDate(v)); return err })
-	at("nbf", func(c *claims, v jsontext.Value) (err error) { c.nbf, err = pointer(readDate(v)); return err })
-	at("iat", func(c *claims, v jsontext.Value) error {
+	once(at, "iss", readString, func(c *claims) *ranked[string] { return &c.iss })
+	once(at, "sub", readString, func(c *claims) *ranked[string] { return &c.sub })
+	at("aud", func(c *claims, v string) (err error) { c.aud, err = readStrings(v); return err })
+	once(at, "exp", readDate, func(c *claims) *ranked[int64] { return &c.exp })
+	once(at, "nbf", readDate, func(c *claims) *ranked[int64] { return &c.nbf })
+	at("iat", func(c *claims, v string) error {
 		iat, err := readDate(v)
 		if iatMilliseconds && iat >= msThreshold {
 			iat /= 1000
 		}
-		c.iat = &iat
+		c.iat.offer(iat, 0)
 		return err
 	})
-	at("orig_iat", func(c *claims, v jsontext.Value) (err error) { c.origIAT, err = pointer(readDate(v)); return err })
-	at("ancestors", func(c *claims, v jsontext.Value) (err error) { c.ancestors, err = readArray(v); return err })
-	at("act", func(c *claims, v jsontext.Value) (err error) { c.actor, err = readActor(v); return err })
-	at("cnf", func(c *claims, _ jsontext.Value) error { c.hasConfirmation = true; return nil })
+	once(at, "orig_iat", readDate, func(c *claims) *ranked[int64] { return &c.origIAT })
+	at("ancestors", func(c *claims, v string) (err error) { c.ancestors, err = readArray(v); return err })
+	at("act", func(c *claims, v string) (err error) { c.actor, err = readActor(v); return err })
+	at("cnf", func(c *claims, _ string) error { c.hasConfirmation = true; return nil })
 }
 
 // named adds the claims whose names the profile or the configuration says.
@@ -105,17 +102,22 @@ func (p *claimPlan) named(at func(string, setter), names ClaimNames) {
 	rank(at, names.Kind, readString, func(c *claims) *ranked[string] { return &c.kind })
 	rank(at, names.ACR, readString, func(c *claims) *ranked[string] { return &c.acr })
 	rank(at, names.AuthTime, readDate, func(c *claims) *ranked[int64] { return &c.authTime })
-	rank(at, names.Permissions, readGrants, func(c *claims) *ranked[map[string][]string] { return &c.permissions })
-	rank(at, names.ABACRequired, readGrants, func(c *claims) *ranked[map[string][]string] { return &c.abac })
+	rank(at, names.Permissions, readGrants, func(c *claims) *ranked[grants] { return &c.permissions })
+	rank(at, names.ABACRequired, readGrants, func(c *claims) *ranked[grants] { return &c.abac })
 	rank(at, names.ClientFullAccess, readStrings, func(c *claims) *ranked[[]string] { return &c.fullAccess })
 	collect(at, names.Scopes, func(c *claims) *[]string { return &c.scopes })
 	collect(at, names.Roles, func(c *claims) *[]string { return &c.roles })
 }
 
+// once stores the one claim of this name.
+func once[T any](at func(string, setter), name string, read func(string) (T, error), field func(*claims) *ranked[T]) {
+	rank(at, Names{name}, read, field)
+}
+
 // rank offers each named claim to the field; the first name counts most.
-func rank[T any](at func(string, setter), names Names, read func(jsontext.Value) (T, error), field func(*claims) *ranked[T]) {
+func rank[T any](at func(string, setter), names Names, read func(string) (T, error), field func(*claims) *ranked[T]) {
 	for i, name := range names {
-		at(name, func(c *claims, v jsontext.Value) error {
+		at(name, func(c *claims, v string) error {
 			value, err := read(v)
 			if err == nil {
 				field(c).offer(value, i)
@@ -128,9 +130,13 @@ func rank[T any](at func(string, setter), names Names, read func(jsontext.Value)
 // collect adds up the words of all named claims.
 func collect(at func(string, setter), names Names, field func(*claims) *[]string) {
 	for _, name := range names {
-		at(name, func(c *claims, v jsontext.Value) error {
+		at(name, func(c *claims, v string) error {
 			list, err := readWords(v)
-			*field(c) = append(*field(c), list...)
+			if words := field(c); *words == nil {
+				*words = list
+			} else {
+				*words = append(*words, list...)
+			}
 			return err
 		})
 	}
@@ -138,7 +144,7 @@ func collect(at func(string, setter), names Names, field func(*claims) *[]string
 
 // matcher calls found where the claim is the wanted string, or anything for "*".
 func matcher(want string, found func(*claims)) setter {
-	return func(c *claims, v jsontext.Value) error {
+	return func(c *claims, v string) error {
 		if want == "*" {
 			found(c)
 			return nil
@@ -149,13 +155,3 @@ func matcher(want string, found func(*claims)) setter {
 		return nil
 	}
 }
-
-func mark(marks map[string]bool, name string) map[string]bool {
-	if marks == nil {
-		marks = make(map[string]bool, 1)
-	}
-	marks[name] = true
-	return marks
-}
-
-func pointer[T any](v T, err error) (*T, error) { return &v, err }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -18,26 +17,25 @@ const (
 	maxAudiences   = 64
 )
 
-// claims is a decoded payload. A pointer that is nil was not there, or null.
+// claims is a decoded payload. What is not set was not there, or null. Strings
+// without escapes are parts of the payload.
 type claims struct {
-	plan *claimPlan
-
-	iss, sub          *string
+	iss, sub          ranked[string]
 	aud               []string
-	exp, iat, nbf     *int64
-	origIAT           *int64
+	exp, iat, nbf     ranked[int64]
+	origIAT           ranked[int64]
 	ancestors         []string
 	actor             *Actor
 	hasConfirmation   bool
-	apiKeyID          *string
-	marks             map[string]bool // service marks that matched
-	required          map[string]bool // required claims that matched
+	apiKeyID          ranked[string]
+	serviceMark       bool   // one of the profile's service marks matched
+	required          uint64 // a bit for each of the plan's required claims that matched
 	scopes, roles     []string
 	jti, sid, tenant  ranked[string]
 	clientID, kind    ranked[string]
 	acr               ranked[string]
 	authTime          ranked[int64]
-	permissions, abac ranked[map[string][]string]
+	permissions, abac ranked[grants]
 	fullAccess        ranked[[]string]
 }
 
@@ -55,7 +53,7 @@ func (r *ranked[T]) offer(v T, rank int) {
 }
 
 // setter stores one claim's value; null never reaches it.
-type setter func(c *claims, v jsontext.Value) error
+type setter func(c *claims, value string) error
 
 // claimNode says what to do with the members of one object.
 type claimNode struct {
@@ -66,68 +64,66 @@ type claimNode struct {
 // claimPlan is an issuer's claim names, compiled once.
 type claimPlan struct {
 	root *claimNode
+	// required names the claims that must match; its bits are claims.required.
+	required []string
 }
 
-// UnmarshalJSONFrom reads the claims in one pass. Duplicate names and invalid
-// UTF-8 are refused at every depth by the decoder, in skipped values too.
-func (c *claims) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	return c.walk(dec, c.plan.root)
+// decodeClaims reads the payload of t in one pass. Duplicate names, invalid
+// UTF-8 and trailing data are refused at every depth, in values that nobody
+// looks at too.
+func decodeClaims(t compactToken, plan *claimPlan) (*claims, error) {
+	if !t.payloadValid {
+		return nil, fmt.Errorf("%w: decode: %w", ErrClaims, whyInvalid(t.payload))
+	}
+	c := &claims{}
+	text := trimJSON(t.payload)
+	if text[0] != '{' {
+		return nil, badClaim("not an object")
+	}
+	if err := c.walk(text, plan.root); err != nil {
+		return nil, fmt.Errorf("%w: decode: %w", ErrClaims, err)
+	}
+	return c, nil
 }
 
-func (c *claims) walk(dec *jsontext.Decoder, node *claimNode) error {
-	tok, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if tok.Kind() != '{' {
-		return errors.New("not an object")
-	}
-	for dec.PeekKind() != '}' {
-		tok, err := dec.ReadToken()
-		if err != nil {
-			return err
+func (c *claims) walk(object string, node *claimNode) error {
+	for at := inside(object); ; {
+		quoted, value, ok := at.member()
+		if !ok {
+			return nil
 		}
-		name := tok.String()
-		if err := c.member(dec, node.children[name]); err != nil {
+		name, err := unquote(quoted)
+		if err == nil {
+			err = c.member(value, node.children[name])
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", strconv.QuoteToASCII(truncate(name, 64)), err)
 		}
 	}
-	_, err = dec.ReadToken()
-	return err
 }
 
-func (c *claims) member(dec *jsontext.Decoder, node *claimNode) error {
-	kind := dec.PeekKind()
-	if node == nil || kind == 'n' {
-		return dec.SkipValue()
-	}
-	if len(node.setters) == 0 {
-		if kind != '{' {
-			return dec.SkipValue()
-		}
-		return c.walk(dec, node)
-	}
-	value, err := dec.ReadValue()
-	if err != nil {
-		return err
+func (c *claims) member(value string, node *claimNode) error {
+	if node == nil || value[0] == 'n' {
+		return nil
 	}
 	for _, set := range node.setters {
 		if err := set(c, value); err != nil {
 			return err
 		}
 	}
-	if node.children != nil && kind == '{' {
-		return c.walk(jsontext.NewDecoder(strings.NewReader(string(value))), node)
+	if node.children != nil && value[0] == '{' {
+		return c.walk(value, node)
 	}
 	return nil
 }
 
-func decodeClaims(payload []byte, plan *claimPlan) (*claims, error) {
-	c := &claims{plan: plan}
-	if err := json.Unmarshal(payload, c); err != nil {
-		return nil, fmt.Errorf("%w: decode: %w", ErrClaims, err)
+// whyInvalid says what is wrong with JSON that is not valid, for the log.
+func whyInvalid(payload string) error {
+	dec := jsontext.NewDecoder(strings.NewReader(payload))
+	if _, err := dec.ReadValue(); err != nil {
+		return err
 	}
-	return c, nil
+	return errors.New("data after the claims")
 }
 
 func truncate(s string, n int) string {

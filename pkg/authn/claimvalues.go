@@ -3,29 +3,19 @@ package authn
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-func readString(v jsontext.Value) (string, error) {
-	if v.Kind() != '"' {
-		return "", errors.New("must be a string")
-	}
-	b, err := jsontext.AppendUnquote(nil, v)
-	return string(b), err
-}
+func readString(value string) (string, error) { return unquote(value) }
 
 // readID reads an identifier: 1 to 255 bytes without control characters.
-func readID(v jsontext.Value) (string, error) {
-	s, err := readString(v)
+func readID(value string) (string, error) {
+	s, err := readString(value)
 	if err == nil && !validUserID(s) {
 		err = fmt.Errorf("must be 1 to %d bytes without control characters", maxIDBytes)
 	}
@@ -34,11 +24,11 @@ func readID(v jsontext.Value) (string, error) {
 
 // readDate reads a NumericDate (RFC 7519, section 2) in whole seconds, rounded
 // down.
-func readDate(v jsontext.Value) (int64, error) {
-	if v.Kind() != '0' {
+func readDate(value string) (int64, error) {
+	if value[0] != '-' && (value[0] < '0' || value[0] > '9') {
 		return 0, errors.New("must be a number")
 	}
-	f, err := strconv.ParseFloat(string(v), 64)
+	f, err := strconv.ParseFloat(value, 64)
 	if err != nil || f <= 0 || f > 1<<53 {
 		return 0, errors.New("must be a time")
 	}
@@ -46,97 +36,90 @@ func readDate(v jsontext.Value) (int64, error) {
 }
 
 // readStrings reads an array of strings, or a string.
-func readStrings(v jsontext.Value) ([]string, error) {
-	if v.Kind() == '"' {
-		s, err := readString(v)
+func readStrings(value string) ([]string, error) {
+	if value[0] == '"' {
+		s, err := readString(value)
 		return []string{s}, err
 	}
-	return readArray(v)
+	return readArray(value)
 }
 
-func readArray(v jsontext.Value) ([]string, error) {
-	if v.Kind() != '[' {
-		return nil, errors.New("must be an array of strings")
+var errNotArray = errors.New("must be an array of strings")
+
+func readArray(value string) ([]string, error) {
+	if value[0] != '[' {
+		return nil, errNotArray
 	}
-	var elements []jsontext.Value
-	if err := json.Unmarshal(v, &elements); err != nil {
-		return nil, err
-	}
-	list := make([]string, len(elements))
-	for i, e := range elements {
-		s, err := readString(e)
-		if err != nil {
-			return nil, fmt.Errorf("element %d: %w", i, err)
+	return appendStrings(make([]string, 0, count(value)), value)
+}
+
+// appendStrings appends the elements of an array, all of which must be strings.
+func appendStrings(list []string, array string) ([]string, error) {
+	n := 0
+	for c := inside(array); ; n++ {
+		element, ok := c.element()
+		if !ok {
+			return list, nil
 		}
-		list[i] = s
+		s, err := readString(element)
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", n, err)
+		}
+		list = append(list, s)
 	}
-	return list, nil
 }
 
 // readWords reads a space separated string (RFC 6749, section 3.3) or an array.
-func readWords(v jsontext.Value) ([]string, error) {
-	if v.Kind() == '"' {
-		s, err := readString(v)
+func readWords(value string) ([]string, error) {
+	if value[0] == '"' {
+		s, err := readString(value)
 		return strings.Fields(s), err
 	}
-	return readArray(v)
+	return readArray(value)
 }
 
-// readGrants reads a permission map: key → names.
-func readGrants(v jsontext.Value) (map[string][]string, error) {
-	if v.Kind() != '{' {
-		return nil, errors.New("must be an object")
-	}
-	var raw map[string]jsontext.Value
-	if err := json.Unmarshal(v, &raw); err != nil {
-		return nil, err
-	}
-	grants := make(map[string][]string, len(raw))
-	for key, value := range raw {
-		list, err := readArray(value)
-		if err != nil {
-			return nil, err
-		}
-		grants[key] = list
-	}
-	return grants, nil
-}
+func readActor(value string) (*Actor, error) { return readActorAt(value, 1) }
 
-func readActor(v jsontext.Value) (*Actor, error) {
-	return readActorAt(v, 1)
-}
-
-func readActorAt(v jsontext.Value, depth int) (*Actor, error) {
+func readActorAt(value string, depth int) (*Actor, error) {
 	if depth > maxActors {
 		return nil, fmt.Errorf("more than %d actors", maxActors)
 	}
-	if v.Kind() != '{' {
+	if value[0] != '{' {
 		return nil, errors.New("must be an object")
 	}
-	var raw struct {
-		Sub      jsontext.Value `json:"sub"`
-		ClientID jsontext.Value `json:"client_id"`
-		Act      jsontext.Value `json:"act"`
-	}
-	if err := json.Unmarshal(v, &raw); err != nil {
-		return nil, err
-	}
-	sub, err := readID(raw.Sub)
-	if err != nil {
-		return nil, fmt.Errorf("sub: %w", err)
-	}
-	a := &Actor{subject: sub}
-	if len(raw.ClientID) > 0 {
-		if a.clientID, err = readID(raw.ClientID); err != nil {
-			return nil, fmt.Errorf("client_id: %w", err)
+	a := &Actor{}
+	for c := inside(value); ; {
+		quoted, member, ok := c.member()
+		if !ok {
+			break
+		}
+		name, err := unquote(quoted)
+		if err == nil {
+			err = a.set(name, member, depth)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	if len(raw.Act) > 0 {
-		if a.actor, err = readActorAt(raw.Act, depth+1); err != nil {
-			return nil, fmt.Errorf("act: %w", err)
-		}
+	if a.subject == "" {
+		return nil, errors.New("sub: is missing")
 	}
 	return a, nil
+}
+
+func (a *Actor) set(name, value string, depth int) (err error) {
+	switch name {
+	case "sub":
+		a.subject, err = readID(value)
+	case "client_id":
+		a.clientID, err = readID(value)
+	case "act":
+		a.actor, err = readActorAt(value, depth+1)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // validUserID holds an ID to the one rule there is for user IDs, and changes nothing in it.
@@ -153,24 +136,4 @@ var reservedPrefixes = []string{"client:", "apikey:"}
 
 func hasReservedPrefix(id string) bool {
 	return slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(id, p) })
-}
-
-func mergeGrants(into map[string][]string, from map[string][]string) map[string][]string {
-	if len(from) == 0 {
-		return into
-	}
-	merged := maps.Clone(into)
-	if merged == nil {
-		merged = make(map[string][]string, len(from))
-	}
-	for key, names := range from {
-		list := slices.Clone(merged[key])
-		for _, n := range names {
-			if !slices.Contains(list, n) {
-				list = append(list, n)
-			}
-		}
-		merged[key] = list
-	}
-	return merged
 }

@@ -61,9 +61,9 @@ func (p *Principal) Can(entityType, entityID, permission string) Decision {
 
 func (p *Principal) granted(key, permission string) Decision {
 	switch {
-	case !slices.Contains(p.permissions[key], permission):
+	case !slices.Contains(p.permissions.of(key), permission):
 		return Deny
-	case slices.Contains(p.abac[key], permission):
+	case slices.Contains(p.abac.of(key), permission):
 		return Ask
 	default:
 		return Allow

@@ -81,30 +81,45 @@ type vouched struct {
 
 // checkSignature finds the key and verifies.
 func (i *issuer) checkSignature(ctx context.Context, t compactToken, now time.Time) (vouched, error) {
-	method := signingMethod(t.header.Alg)
+	set, key, err := i.key(ctx, keyUse{alg: t.header.Alg, kid: t.header.KID}, now)
+	if err != nil {
+		return vouched{}, err
+	}
+	if err := verifySignature(t.header.Alg, key.key, t.signingInput, t.signature); err != nil {
+		return vouched{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	return vouched{generation: set.generation, until: key.until}, nil
+}
+
+// key returns the key for use and the state of the key set that it is from.
+// That state is read before the verification, so that a change in between
+// voids the result.
+func (i *issuer) key(ctx context.Context, use keyUse, now time.Time) (*keySet, resolvedKey, error) {
+	set := i.storage.set.Load()
+	if r, ok := set.resolve(use, now); ok {
+		return set, r, nil
+	}
 	key, err := i.keys.KeyfuncCtx(ctx)(&jwt.Token{
-		Method: method,
-		Header: map[string]any{"alg": t.header.Alg, "kid": t.header.KID},
+		Method: signingMethod(use.alg),
+		Header: map[string]any{"alg": use.alg, "kid": use.kid},
 	})
 	switch {
 	case errors.Is(err, ErrKeysUnavailable) || errors.Is(err, ErrUnknownKey):
-		return vouched{}, err
+		return nil, resolvedKey{}, err
 	case err != nil: // the key is for another algorithm
-		return vouched{}, fmt.Errorf("%w: %w", ErrSignature, err)
-	case !keyFits(t.header.Alg, key):
-		return vouched{}, fmt.Errorf("%w: alg does not fit the key", ErrSignature)
+		return nil, resolvedKey{}, fmt.Errorf("%w: %w", ErrSignature, err)
+	case !keyFits(use.alg, key):
+		return nil, resolvedKey{}, fmt.Errorf("%w: alg does not fit the key", ErrSignature)
 	}
-	// The generation is read before the verification and the key looked up
-	// again in that very state, so that a change in between voids the result.
-	set := i.storage.set.Load()
-	jwk, until, ok := set.lookup(t.header.KID, now)
+	// keyfunc may have waited for a fetch; only a key of one known state counts.
+	set = i.storage.set.Load()
+	jwk, until, ok := set.lookup(use.kid, now)
 	if !ok || !samePublicKey(jwk.Key(), key) {
-		return vouched{}, fmt.Errorf("%w: removed meanwhile", ErrUnknownKey)
+		return nil, resolvedKey{}, fmt.Errorf("%w: removed meanwhile", ErrUnknownKey)
 	}
-	if err := method.Verify(t.signingInput, t.signature, key); err != nil {
-		return vouched{}, fmt.Errorf("%w: %w", ErrSignature, err)
-	}
-	return vouched{generation: set.generation, until: until}, nil
+	r := resolvedKey{key: key, until: until}
+	set.remember(use, r)
+	return set, r, nil
 }
 
 // holds reports whether the key behind v is still trusted.
@@ -120,17 +135,19 @@ func (i *issuer) ready(now time.Time) error {
 }
 
 // permissionsOf adds what the configuration grants for roles.
-func (i *issuer) permissionsOf(fromToken map[string][]string, roles []string, entityTypes map[string]string) map[string][]string {
-	grants := fromToken
+func (i *issuer) permissionsOf(fromToken grants, roles []string, entityTypes map[string]string) grants {
+	all := fromToken
 	for _, role := range roles {
 		for entityType, names := range i.roles[role] {
 			if remote, ok := entityTypes[entityType]; ok {
 				entityType = remote
 			}
-			grants = mergeGrants(grants, map[string][]string{entityType: names})
+			if len(names) > 0 {
+				all = all.with(entityType, names)
+			}
 		}
 	}
-	return grants
+	return all
 }
 
 // samePublicKey compares keys as the crypto packages do.

@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,19 +8,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-type contextKey struct{}
-
-// NewContext returns ctx with the caller in it.
-func NewContext(ctx context.Context, p *Principal) context.Context {
-	return context.WithValue(ctx, contextKey{}, p)
-}
-
-// FromContext returns the caller that Middleware or NewContext put into ctx.
-func FromContext(ctx context.Context) (*Principal, bool) {
-	p, ok := ctx.Value(contextKey{}).(*Principal)
-	return p, ok && p != nil
-}
 
 // Middleware lets only requests with an acceptable bearer token through to
 // next, which finds the caller by FromContext. Others get WriteError's answer,
@@ -34,7 +20,7 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 			WriteError(w, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), p)))
+		next.ServeHTTP(w, withPrincipal(r, p))
 	})
 }
 

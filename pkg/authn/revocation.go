@@ -48,8 +48,8 @@ type RevocationKey [16]byte
 // the ID, cut to 16 bytes. The ID is Principal.UserID for users, ClientID for
 // clients, TokenID for tokens, SessionID for sessions.
 func NewRevocationKey(kind RevocationKind, id string) RevocationKey {
-	buf := make([]byte, 0, 2+len(id))
-	buf = append(buf, byte(kind), 0)
+	var small [2 + maxIDBytes]byte // no ID of a Principal is longer
+	buf := append(small[:0], byte(kind), 0)
 	buf = append(buf, id...)
 	sum := sha256.Sum256(buf)
 	return RevocationKey(sum[:16])
@@ -87,18 +87,12 @@ type RevocationList struct {
 	loaded    atomic.Bool
 	heartbeat atomic.Int64 // Unix nanoseconds of the newest heartbeat, 0 for none
 
-	mu      sync.RWMutex
-	entries map[RevocationKey]revocationEntry
+	entries revocationTable
+	mu      sync.Mutex // Apply
 	swept   time.Time
 
 	hooksMu sync.RWMutex
 	hooks   []func(Revocation)
-}
-
-// revocationEntry is 8 bytes, so that a million entries stay near 50 bytes each.
-type revocationEntry struct {
-	before  uint32 // Unix seconds; all ones for kinds that have no T
-	expires uint32 // Unix seconds; 0 for never
 }
 
 // revocationCheck is one look-up, hashed when the token is first verified.
@@ -112,5 +106,7 @@ func NewRevocationList(opts RevocationListOptions) *RevocationList {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &RevocationList{now: opts.Now, entries: make(map[RevocationKey]revocationEntry)}
+	l := &RevocationList{now: opts.Now}
+	l.entries.init()
+	return l
 }

@@ -24,12 +24,7 @@ func (l *RevocationList) Apply(rs ...Revocation) {
 	}
 	if now.Sub(l.swept) >= sweepEvery {
 		l.swept = now
-		limit := unixUp(now)
-		for k, e := range l.entries {
-			if e.expires != 0 && e.expires < limit {
-				delete(l.entries, k)
-			}
-		}
+		l.entries.sweep(unixUp(now))
 	}
 	l.mu.Unlock()
 
@@ -45,7 +40,7 @@ func (l *RevocationList) Apply(rs ...Revocation) {
 
 func (l *RevocationList) applyLocked(r Revocation) {
 	if r.Lifted {
-		delete(l.entries, r.Key)
+		l.entries.remove(r.Key)
 		return
 	}
 	var e revocationEntry
@@ -58,17 +53,9 @@ func (l *RevocationList) applyLocked(r Revocation) {
 		return
 	}
 	if !r.Expires.IsZero() {
-		e.expires = max(unixUp(r.Expires), 1)
+		e.expires = max(unixUp(r.Expires), gone+1)
 	}
-	if old, ok := l.entries[r.Key]; ok {
-		e.before = max(e.before, old.before)
-		if old.expires == 0 || e.expires == 0 {
-			e.expires = 0
-		} else {
-			e.expires = max(e.expires, old.expires)
-		}
-	}
-	l.entries[r.Key] = e
+	l.entries.add(r.Key, e)
 }
 
 // MarkLoaded says that the feed has delivered everything there was.
@@ -118,11 +105,7 @@ func (l *RevocationList) Fresh(limit time.Duration) error {
 }
 
 // Len is the number of entries, expired ones that were not swept yet included.
-func (l *RevocationList) Len() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.entries)
-}
+func (l *RevocationList) Len() int { return int(l.entries.live.Load()) }
 
 // OnRevoke registers hook to be called after each applied revocation, in the
 // goroutine of Apply; it must return quickly.
@@ -133,17 +116,17 @@ func (l *RevocationList) OnRevoke(hook func(Revocation)) {
 }
 
 // Check returns ErrRevoked if anything revokes p: its token ID or an
-// ancestor's, its session, its user, or a client on its way.
+// ancestor's, its session, its user, or a client on its way. It takes no lock
+// and never waits for Apply.
 func (l *RevocationList) Check(p *Principal) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if len(l.entries) == 0 {
+	if l.entries.live.Load() == 0 {
 		return nil
 	}
-	now := unixDown(l.now())
-	for _, c := range p.checks {
-		e, ok := l.entries[c.key]
-		if ok && c.at <= e.before && (e.expires == 0 || now < e.expires) {
+	for i := range p.checks {
+		c := &p.checks[i]
+		e, ok := l.entries.get(c.key)
+		// The clock is read only for an entry that would kill the token.
+		if ok && c.at <= e.before && (e.expires == 0 || unixDown(l.now()) < e.expires) {
 			return ErrRevoked
 		}
 	}

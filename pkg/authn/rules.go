@@ -12,26 +12,26 @@ func badClaim(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrClaims, fmt.Errorf(format, args...))
 }
 
-// principal turns verified claims into a Principal, or says what is wrong with them.
-func (i *issuer) principal(t compactToken, c *claims, entityTypes map[string]string, now time.Time) (*Principal, error) {
+// fill makes p the Principal of verified claims, or says what is wrong with them.
+func (i *issuer) fill(p *Principal, t compactToken, c *claims, entityTypes map[string]string, now time.Time) error {
 	if err := i.checkRegistered(c, now); err != nil {
-		return nil, err
+		return err
 	}
 	kind, err := i.kindOf(c)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if kind == KindUser && !typAccepted(i.profile.types, t.header.Typ) {
-		return nil, malformed("header: typ: not that of a user's access token")
+		return malformed("header: typ: not that of a user's access token")
 	}
-	p := &Principal{
-		token: t.raw, issuer: i.name, subject: *c.sub, kind: kind,
+	*p = Principal{
+		token: t.raw, issuer: i.name, subject: c.sub.value, kind: kind,
 		clientID: c.clientID.value, actor: c.actor,
 		audiences: c.aud, scopes: c.scopes, roles: c.roles,
 		permissions: i.permissionsOf(c.permissions.value, c.roles, entityTypes),
 		abac:        c.abac.value, fullAccess: c.fullAccess.value,
 		tenantID: c.tenant.value, sessionID: c.sid.value, ancestors: c.ancestors, acr: c.acr.value,
-		issuedAt: time.Unix(*c.iat, 0), expiresAt: time.Unix(*c.exp, 0),
+		issuedAt: time.Unix(c.iat.value, 0), expiresAt: time.Unix(c.exp.value, 0),
 		hasPermissions: c.permissions.set, authoritative: i.profile.authoritative,
 		entityTypes: entityTypes,
 	}
@@ -44,37 +44,37 @@ func (i *issuer) principal(t compactToken, c *claims, entityTypes map[string]str
 		p.authTime = time.Unix(c.authTime.value, 0)
 		p.originally = p.authTime
 	}
-	if c.origIAT != nil {
-		p.originally = time.Unix(*c.origIAT, 0)
+	if c.origIAT.set {
+		p.originally = time.Unix(c.origIAT.value, 0)
 	}
 	if err := i.identify(p, c); err != nil {
-		return nil, err
+		return err
 	}
 	p.checks = revocationChecks(p)
-	return p, nil
+	return nil
 }
 
 // checkRegistered holds the registered claims (RFC 7519, section 4.1) to the
 // rules that every profile shares.
 func (i *issuer) checkRegistered(c *claims, now time.Time) error {
 	switch {
-	case c.iss == nil || *c.iss != i.name:
+	case !c.iss.set || c.iss.value != i.name:
 		return badClaim("iss: does not name the issuer")
-	case c.sub == nil || !validUserID(*c.sub):
+	case !c.sub.set || !validUserID(c.sub.value):
 		return badClaim("sub: must be 1 to %d bytes without control characters", maxUserIDBytes)
 	case len(c.aud) == 0 || len(c.aud) > maxAudiences || slices.Contains(c.aud, ""):
 		return badClaim("aud: must name 1 to %d audiences", maxAudiences)
-	case c.exp == nil:
+	case !c.exp.set:
 		return badClaim("exp: is missing")
-	case c.iat == nil:
+	case !c.iat.set:
 		return badClaim("iat: is missing")
 	case c.hasConfirmation:
 		return badClaim("cnf: the token is bound to a key whose proof is not checked here")
 	case len(c.ancestors) > maxAncestors:
 		return badClaim("ancestors: more than %d", maxAncestors)
 	}
-	for claim := range i.profile.requiredClaims {
-		if !c.required[claim] {
+	for bit, claim := range i.plan.required {
+		if c.required&(1<<bit) == 0 {
 			return badClaim("%s: not the kind of token that is accepted", claim)
 		}
 	}
@@ -83,17 +83,17 @@ func (i *issuer) checkRegistered(c *claims, now time.Time) error {
 			return badClaim("ancestors: not a token ID")
 		}
 	}
-	if err := checkExpiry(*c.exp, now); err != nil {
+	if err := checkExpiry(c.exp.value, now); err != nil {
 		return err
 	}
 	limit := now.Add(leeway)
-	if time.Unix(*c.iat, 0).After(limit) {
+	if time.Unix(c.iat.value, 0).After(limit) {
 		return fmt.Errorf("%w: iat", ErrNotYetValid)
 	}
-	if c.nbf != nil && time.Unix(*c.nbf, 0).After(limit) {
+	if c.nbf.set && time.Unix(c.nbf.value, 0).After(limit) {
 		return fmt.Errorf("%w: nbf", ErrNotYetValid)
 	}
-	if c.origIAT != nil && time.Unix(*c.origIAT, 0).After(limit) {
+	if c.origIAT.set && time.Unix(c.origIAT.value, 0).After(limit) {
 		return badClaim("orig_iat: lies in the future")
 	}
 	return nil
@@ -101,7 +101,7 @@ func (i *issuer) checkRegistered(c *claims, now time.Time) error {
 
 // checkExpiry refuses from exp plus leeway on.
 func checkExpiry(exp int64, now time.Time) error {
-	if !now.Before(time.Unix(exp, 0).Add(leeway)) {
+	if now.Unix() >= exp+int64(leeway/time.Second) {
 		return ErrExpired
 	}
 	return nil
@@ -123,7 +123,7 @@ func (i *issuer) kindOf(c *claims) (Kind, error) {
 	case kindByAPIKey:
 		return kindByAPIKeyMarks(c)
 	default:
-		if len(c.marks) > 0 {
+		if c.serviceMark {
 			return KindService, nil
 		}
 		return KindUser, nil
@@ -136,12 +136,12 @@ func (i *issuer) kindOf(c *claims) (Kind, error) {
 func kindByAPIKeyMarks(c *claims) (Kind, error) {
 	scoped := slices.Contains(c.scopes, scopeAPIKeyExchange)
 	switch {
-	case c.apiKeyID == nil && !scoped:
+	case !c.apiKeyID.set && !scoped:
 		if c.kind.set && c.kind.value != "user" {
 			return 0, badClaim("kind: contradicts the missing apiKeyId")
 		}
 		return KindUser, nil
-	case c.apiKeyID == nil:
+	case !c.apiKeyID.set:
 		return 0, badClaim("apiKeyId: is missing beside scope %s", scopeAPIKeyExchange)
 	case len(c.scopes) > 0 && (!scoped || len(c.scopes) > 1):
 		return 0, badClaim("scope: contradicts apiKeyId")
@@ -168,7 +168,7 @@ func (i *issuer) identify(p *Principal, c *claims) error {
 	}
 	switch i.profile.kind {
 	case kindByAPIKey:
-		p.clientID = "apikey:" + *c.apiKeyID
+		p.clientID = "apikey:" + c.apiKeyID.value
 	case kindByClaim:
 		if p.clientID == "" || p.subject != "client:"+p.clientID {
 			return badClaim("sub: a service's must be client: and its client_id")

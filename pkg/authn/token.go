@@ -1,13 +1,12 @@
 package authn
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -30,23 +29,15 @@ type compactToken struct {
 	raw          string
 	signingInput string
 	header       joseHeader
-	payload      []byte
+	payload      string
+	// payloadValid: the payload is valid JSON, so jsonscan.go may take it apart.
+	payloadValid bool
 	signature    []byte
 }
 
-// joseHeader holds the members that are read, and those that must not be there.
+// joseHeader holds the members that are read.
 type joseHeader struct {
-	Alg  string         `json:"alg"`
-	Typ  string         `json:"typ"`
-	KID  string         `json:"kid"`
-	Crit jsontext.Value `json:"crit"`
-	JWK  jsontext.Value `json:"jwk"`
-	JKU  jsontext.Value `json:"jku"`
-	X5U  jsontext.Value `json:"x5u"`
-	X5C  jsontext.Value `json:"x5c"`
-	B64  jsontext.Value `json:"b64"`
-	Zip  jsontext.Value `json:"zip"`
-	Enc  jsontext.Value `json:"enc"`
+	Alg, Typ, KID string
 }
 
 func malformed(format string, args ...any) error {
@@ -64,39 +55,47 @@ func parseCompact(token string) (compactToken, error) {
 	if !ok || !ok2 || strings.Contains(sig, ".") {
 		return compactToken{}, malformed("not three parts")
 	}
-	t := compactToken{raw: token, signingInput: token[:len(head)+1+len(payload)]}
-	header, err := decodePart(head)
-	if err != nil {
-		return compactToken{}, malformed("header: %w", err)
-	}
-	if t.payload, err = decodePart(payload); err != nil {
-		return compactToken{}, malformed("payload: %w", err)
-	}
 	if len(sig) > maxSignatureBytes*4/3+4 {
 		return compactToken{}, malformed("signature: too long")
 	}
-	if t.signature, err = decodePart(sig); err != nil {
+	t := compactToken{raw: token, signingInput: token[:len(head)+1+len(payload)]}
+	// One buffer for all three parts; only the payload is copied out of it.
+	buf := make([]byte, 0, strict.DecodedLen(len(token)))
+	buf, header, err := decodePart(buf, head)
+	if err != nil {
+		return compactToken{}, malformed("header: %w", err)
+	}
+	buf, body, err := decodePart(buf, payload)
+	if err != nil {
+		return compactToken{}, malformed("payload: %w", err)
+	}
+	if _, t.signature, err = decodePart(buf, sig); err != nil {
 		return compactToken{}, malformed("signature: %w", err)
 	}
 	if t.header, err = parseHeader(header); err != nil {
 		return compactToken{}, malformed("header: %w", err)
 	}
+	t.payload, t.payloadValid = string(body), validJSON(body)
 	return t, nil
 }
 
-func decodePart(part string) ([]byte, error) {
+// decodePart appends what part stands for to buf, and returns that end of it too.
+func decodePart(buf []byte, part string) (all, decoded []byte, err error) {
 	if part == "" {
-		return nil, errors.New("empty")
+		return nil, nil, errors.New("empty")
 	}
 	// The decoder skips line breaks, so it cannot refuse them itself.
-	if strings.ContainsAny(part, "\r\n") {
-		return nil, errors.New("line break")
+	if strings.IndexByte(part, '\n') >= 0 || strings.IndexByte(part, '\r') >= 0 {
+		return nil, nil, errors.New("line break")
 	}
-	b, err := strict.DecodeString(part)
+	// Decoding in place of appending, because it needs no copy of part.
+	from := len(buf)
+	n, err := strict.Decode(buf[from:cap(buf)], []byte(part))
 	if err != nil {
-		return nil, errors.New("not canonical base64url")
+		return nil, nil, errors.New("not canonical base64url")
 	}
-	return b, nil
+	all = buf[:from+n]
+	return all, all[from:], nil
 }
 
 func parseHeader(data []byte) (joseHeader, error) {
@@ -104,15 +103,21 @@ func parseHeader(data []byte) (joseHeader, error) {
 	if len(data) == 0 || data[0] != '{' {
 		return h, errors.New("not a JSON object")
 	}
-	if err := json.Unmarshal(data, &h); err != nil {
-		return h, fmt.Errorf("decode: %w", err)
+	text := string(data)
+	if !validJSON(data) {
+		return h, fmt.Errorf("decode: %w", whyInvalid(text))
 	}
-	for name, value := range map[string]jsontext.Value{
-		"crit": h.Crit, "jwk": h.JWK, "jku": h.JKU, "x5u": h.X5U,
-		"x5c": h.X5C, "b64": h.B64, "zip": h.Zip, "enc": h.Enc,
-	} {
-		if len(value) > 0 {
-			return h, fmt.Errorf("%s: not accepted", name)
+	for c := inside(text); ; {
+		quoted, value, ok := c.member()
+		if !ok {
+			break
+		}
+		name, err := unquote(quoted)
+		if err == nil {
+			err = h.set(name, value)
+		}
+		if err != nil {
+			return h, fmt.Errorf("%s: %w", strconv.QuoteToASCII(truncate(name, 64)), err)
 		}
 	}
 	if h.KID == "" || len(h.KID) > maxKIDBytes {
@@ -121,11 +126,61 @@ func parseHeader(data []byte) (joseHeader, error) {
 	return h, nil
 }
 
+var errNotAccepted = errors.New("not accepted")
+
+// set takes one member. Those that would bring a key along, change what the
+// signature covers or demand an extension are refused; unknown ones do not matter.
+func (h *joseHeader) set(name, value string) (err error) {
+	switch name {
+	case "alg":
+		h.Alg, err = headerString(value)
+	case "typ":
+		h.Typ, err = headerString(value)
+	case "kid":
+		h.KID, err = headerString(value)
+	case "crit", "jwk", "jku", "x5u", "x5c", "b64", "zip", "enc":
+		err = errNotAccepted
+	}
+	return err
+}
+
+// headerString takes null for absent.
+func headerString(value string) (string, error) {
+	if value == "null" {
+		return "", nil
+	}
+	return unquote(value)
+}
+
 // readIssuer finds `iss` without believing anything else: it only chooses
 // which issuer's rules and keys the token is held to. The strict reading of
 // the claims comes after the signature and repeats the comparison.
-func readIssuer(payload []byte) (string, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(payload), jsontext.AllowDuplicateNames(true))
+func readIssuer(t compactToken) (string, error) {
+	text := trimJSON(t.payload)
+	if !t.payloadValid || text[0] != '{' {
+		return readIssuerOfInvalid(t.payload)
+	}
+	for c := inside(text); ; {
+		quoted, value, ok := c.member()
+		if !ok {
+			return "", fmt.Errorf("%w: iss is missing", ErrClaims)
+		}
+		if name, err := unquote(quoted); err != nil || name != "iss" {
+			continue
+		}
+		iss, err := unquote(value)
+		if err != nil {
+			return "", fmt.Errorf("%w: iss is not a string", ErrClaims)
+		}
+		return iss, nil
+	}
+}
+
+// readIssuerOfInvalid reads as far as it can. A payload with a fault further
+// on is refused only once its signature is known to be the issuer's, so that
+// the log tells an issuer's fault from a forger's.
+func readIssuerOfInvalid(payload string) (string, error) {
+	dec := jsontext.NewDecoder(strings.NewReader(payload), jsontext.AllowDuplicateNames(true))
 	tok, err := dec.ReadToken()
 	if err != nil || tok.Kind() != '{' {
 		return "", malformed("payload: not a JSON object")

@@ -125,39 +125,49 @@ func (v *Verifier) Revocations() *RevocationList { return v.revocations }
 // Verify returns the caller that token stands for. The token must be for one
 // of Options.Audiences. The error is one of the package's sentinels.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error) {
-	return v.verify(ctx, token, v.audiences)
+	return v.verify(ctx, token, func(e *verified) bool { return e.ours })
 }
 
 // VerifyFor is Verify with other audiences, any one of which must be in `aud`.
 // It is for a token exchange, which is given tokens made for others.
 func (v *Verifier) VerifyFor(ctx context.Context, token string, audiences ...string) (*Principal, error) {
-	return v.verify(ctx, token, audiences)
+	return v.verify(ctx, token, func(e *verified) bool {
+		return slices.ContainsFunc(audiences, e.principal.HasAudience)
+	})
 }
 
-func (v *Verifier) verify(ctx context.Context, token string, audiences []string) (*Principal, error) {
+func (v *Verifier) verify(ctx context.Context, token string, meant func(*verified) bool) (*Principal, error) {
 	now := v.now()
+	var hash uint64
 	if len(token) <= maxTokenBytes {
-		if e := v.cache.get(token); e != nil {
-			if !e.issuer.holds(e.vouched, now) {
-				v.cache.drop(token, e)
-			} else {
-				err := v.admit(e.principal, audiences, now)
-				if errors.Is(err, ErrExpired) || errors.Is(err, ErrRevoked) {
-					v.cache.drop(token, e)
-				}
-				return principalOrError(e.principal, err)
+		hash = v.cache.hash(token)
+		if e := v.cache.get(token, hash); e != nil {
+			if e.issuer.holds(e.vouched, now) {
+				return v.again(e, meant, now)
 			}
+			v.cache.drop(e)
 		}
 	}
 	e, err := v.verifyCold(ctx, own(token[:min(len(token), maxTokenBytes+1)]), now)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.admit(e.principal, audiences, now); err != nil {
+	if err := v.admit(e, meant, now); err != nil {
 		return nil, err
 	}
-	v.cache.put(e, now)
-	return e.principal, nil
+	v.cache.put(e, hash, now)
+	return &e.principal, nil
+}
+
+// again is a repeated token's way.
+func (v *Verifier) again(e *verified, meant func(*verified) bool, now time.Time) (*Principal, error) {
+	if err := v.admit(e, meant, now); err != nil {
+		if !errors.Is(err, ErrAudience) { // expired or revoked, for good
+			v.cache.drop(e)
+		}
+		return nil, err
+	}
+	return &e.principal, nil
 }
 
 // verifyCold does everything that does not change while a token lives.
@@ -166,7 +176,7 @@ func (v *Verifier) verifyCold(ctx context.Context, token string, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	name, err := readIssuer(t.payload)
+	name, err := readIssuer(t)
 	if err != nil {
 		return nil, err
 	}
@@ -181,34 +191,28 @@ func (v *Verifier) verifyCold(ctx context.Context, token string, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	c, err := decodeClaims(t.payload, i.plan)
+	c, err := decodeClaims(t, i.plan)
 	if err != nil {
 		return nil, err
 	}
-	p, err := i.principal(t, c, v.entityTypes, now)
-	if err != nil {
+	e := &verified{issuer: i, vouched: voucher}
+	if err := i.fill(&e.principal, t, c, v.entityTypes, now); err != nil {
 		return nil, err
 	}
-	return &verified{principal: p, issuer: i, vouched: voucher}, nil
+	e.ours = slices.ContainsFunc(v.audiences, e.principal.HasAudience)
+	return e, nil
 }
 
 // admit does what every use of a token needs, cached or not.
-func (v *Verifier) admit(p *Principal, audiences []string, now time.Time) error {
-	if err := checkExpiry(p.expiresAt.Unix(), now); err != nil {
+func (v *Verifier) admit(e *verified, meant func(*verified) bool, now time.Time) error {
+	if err := checkExpiry(e.principal.expiresAt.Unix(), now); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(audiences, p.HasAudience) {
+	if !meant(e) {
 		return ErrAudience
 	}
 	if v.revocations != nil {
-		return v.revocations.Check(p)
+		return v.revocations.Check(&e.principal)
 	}
 	return nil
-}
-
-func principalOrError(p *Principal, err error) (*Principal, error) {
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
 }

@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/shadowless/shadowless/pkg/authn"
+)
+
+const (
+	// LiveTokens are in the cache when a repeated token is measured.
+	LiveTokens = 10_000
+	// Revocations are in the list then, none of which meets a token.
+	Revocations = 1_000_000
+)
+
+// Live is a verifier that has seen LiveTokens tokens.
+type Live struct {
+	Verifier *authn.Verifier
+	List     *authn.RevocationList
+	Tokens   []string // in random order
+}
+
+// NewLive signs and verifies the tokens and fills the revocation list.
+func NewLive(ctx context.Context, i *Issuer) (*Live, error) {
+	tokens, err := i.manyTokens(LiveTokens)
+	if err != nil {
+		return nil, err
+	}
+	v, list, err := NewVerifier(ctx, i, LiveTokens)
+	if err != nil {
+		return nil, err
+	}
+	FillList(list, Revocations)
+	for _, t := range tokens {
+		if _, err := v.Verify(ctx, t); err != nil {
+			v.Close()
+			return nil, fmt.Errorf("fill the cache: %w", err)
+		}
+	}
+	rand.Shuffle(len(tokens), func(a, b int) { tokens[a], tokens[b] = tokens[b], tokens[a] })
+	return &Live{Verifier: v, List: list, Tokens: tokens}, nil
+}
+
+// manyTokens signs on two cores: RS256 takes a millisecond and a half for each.
+func (i *Issuer) manyTokens(n int) ([]string, error) {
+	var halves [2][]string
+	var errs [2]error
+	var wg sync.WaitGroup
+	for h := range halves {
+		wg.Go(func() { halves[h], errs[h] = i.Tokens(n / 2) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return append(halves[0], halves[1]...), nil
+}
+
+var kinds = []authn.RevocationKind{
+	authn.RevokedToken, authn.RevokedSession, authn.RevokedUser, authn.RevokedClient, authn.BlockedUser,
+}
+
+// FillList revokes n IDs, of every kind, that no token has.
+func FillList(list *authn.RevocationList, n int) {
+	expires := time.Now().Add(49 * time.Hour)
+	batch := make([]authn.Revocation, 0, 1000)
+	for k := range n {
+		r := authn.Revocation{Kind: kinds[k%len(kinds)], Before: time.Now(), Expires: expires}
+		binary.LittleEndian.PutUint64(r.Key[:8], rand.Uint64())
+		binary.LittleEndian.PutUint64(r.Key[8:], rand.Uint64())
+		if batch = append(batch, r); len(batch) == cap(batch) || k == n-1 {
+			list.Apply(batch...)
+			batch = batch[:0]
+		}
+	}
+	list.MarkLoaded()
+	list.Heartbeat(time.Now())
+}
+
+// Verify is the operation on a repeated token.
+func (l *Live) Verify(ctx context.Context) Op {
+	return func(n int) error {
+		_, err := l.Verifier.Verify(ctx, l.Tokens[n%len(l.Tokens)])
+		return err
+	}
+}
+
+// Middleware is the operation of a request with a repeated token through
+// Middleware to a handler that only looks for its caller.
+func (l *Live) Middleware(ctx context.Context) Op {
+	requests := make([]*http.Request, len(l.Tokens))
+	for n, t := range l.Tokens {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://orders.example/", http.NoBody)
+		if err != nil {
+			return func(int) error { return err }
+		}
+		r.Header.Set("Authorization", "Bearer "+t)
+		requests[n] = r
+	}
+	passed := false
+	handler := l.Verifier.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, passed = authn.FromContext(r.Context())
+	}))
+	return func(n int) error {
+		passed = false
+		handler.ServeHTTP(nil, requests[n%len(requests)])
+		if !passed {
+			return errRefused
+		}
+		return nil
+	}
+}
