@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -64,15 +65,17 @@ func New(store Store, log *slog.Logger) *Log {
 	return &Log{store: store, log: log, waiting: make(chan Attempt, bufferSize)}
 }
 
-// Record never waits. It reports false where the record was dropped because
-// too many wait for a database that is down.
-func (l *Log) Record(a Attempt) bool {
+// ErrDropped: too many records wait for a database that is down.
+var ErrDropped = errors.New("audit record dropped")
+
+// Record never waits.
+func (l *Log) Record(_ context.Context, a Attempt) error {
 	select {
 	case l.waiting <- a:
-		return true
+		return nil
 	default:
 		l.dropped.Add(1)
-		return false
+		return ErrDropped
 	}
 }
 

@@ -70,7 +70,7 @@ func TestLog_WritesInBatches(t *testing.T) {
 	m := &memory{}
 	l, _ := run(t, m)
 	for range 500 {
-		require.True(t, l.Record(audit.Attempt{}))
+		require.NoError(t, l.Record(t.Context(), audit.Attempt{}))
 	}
 	require.Eventually(t, func() bool { n, _ := m.state(); return n == 500 }, within, every)
 	require.Less(t, len(m.batches), 50)
@@ -80,9 +80,9 @@ func TestLog_WaitsForTheDatabaseAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	m := &memory{failing: true}
 	l, _ := run(t, m)
-	l.Record(audit.Attempt{KeyID: "1"})
+	require.NoError(t, l.Record(t.Context(), audit.Attempt{KeyID: "1"}))
 	require.Eventually(t, func() bool { _, failed := m.state(); return failed > 0 }, within, every)
-	l.Record(audit.Attempt{KeyID: "2"})
+	require.NoError(t, l.Record(t.Context(), audit.Attempt{KeyID: "2"}))
 	m.fail(false)
 	require.Eventually(t, func() bool { n, _ := m.state(); return n == 2 }, within, every)
 }
@@ -91,9 +91,9 @@ func TestLog_WritesTheRestWhenItEnds(t *testing.T) {
 	t.Parallel()
 	m := &memory{failing: true}
 	l, stop := run(t, m)
-	l.Record(audit.Attempt{})
+	require.NoError(t, l.Record(t.Context(), audit.Attempt{}))
 	require.Eventually(t, func() bool { _, failed := m.state(); return failed > 0 }, within, every)
-	l.Record(audit.Attempt{})
+	require.NoError(t, l.Record(t.Context(), audit.Attempt{}))
 	m.fail(false)
 	stop()
 	n, _ := m.state()
@@ -104,7 +104,7 @@ func TestLog_NeverWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	l := audit.New(&memory{}, slog.New(slog.DiscardHandler)) // not running
 	taken := 0
-	for l.Record(audit.Attempt{}) {
+	for l.Record(t.Context(), audit.Attempt{}) == nil {
 		taken++
 	}
 	require.Equal(t, 10_000, taken)

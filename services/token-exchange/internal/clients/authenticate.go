@@ -36,6 +36,15 @@ func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Rea
 // Is makes it ErrRefused.
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
+// LimitedError: too many attempts, whoever makes them. It is no refusal of a
+// credential: nobody looked at it, or it was good.
+type LimitedError struct {
+	Reason, ClientID, KeyID string
+	RetryAfter              time.Duration
+}
+
+func (e *LimitedError) Error() string { return "too many requests: " + e.Reason }
+
 // ErrNotFound: there is no such client or key.
 var ErrNotFound = errors.New("not found")
 

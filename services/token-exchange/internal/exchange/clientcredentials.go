@@ -35,7 +35,7 @@ var ErrNoClientScope = errors.New("the client has nothing that a key could be ex
 // token is for the client's default audience, or for all of them if none is.
 func (s *Service) ExchangeKey(ctx context.Context, apiKey, address string) (issued *Issued, err error) {
 	attempt := s.attempt(&Request{GrantType: GrantAPIKey, Address: address})
-	defer func() { s.record(ctx, attempt, issued, err) }()
+	defer func() { issued, err = s.record(ctx, attempt, issued, err) }()
 	client, err := s.authenticate(ctx, "", apiKey, attempt)
 	if err != nil {
 		return nil, err
@@ -51,5 +51,5 @@ func (s *Service) ExchangeKey(ctx context.Context, apiKey, address string) (issu
 	if err != nil {
 		return nil, err
 	}
-	return s.issue(client, basis, target, nil, attempt)
+	return s.issue(ctx, client, basis, target, nil, attempt)
 }

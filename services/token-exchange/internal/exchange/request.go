@@ -47,5 +47,6 @@ type Issued struct {
 	Scope           string `json:"scope,omitempty"`
 	IssuedTokenType string `json:"issued_token_type,omitempty"`
 
-	ExpiresAt int64 `json:"-"` // Unix seconds
+	ExpiresAt int64  `json:"-"` // Unix seconds
+	TokenID   string `json:"-"` // for the audit, where another minted it
 }

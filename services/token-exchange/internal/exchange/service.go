@@ -37,12 +37,22 @@ type Signer interface {
 	Sign(typ string, claims any) (string, error)
 }
 
-// Recorder takes audit records without waiting.
+// Recorder takes audit records. audit.ErrDropped is no reason to refuse: the
+// request's log line holds the record. Any other error is.
 type Recorder interface {
-	Record(a audit.Attempt) bool
+	Record(ctx context.Context, a audit.Attempt) error
 }
 
-// Options of New. All are required.
+// Upstream mints in this service's place, in broker mode.
+type Upstream interface {
+	// Mints says whether tokens for the audiences come from upstream.
+	Mints(target []string) bool
+	// Mint returns the upstream's token for a client. It has the scopes at
+	// least, or the error is an *oauth.Error.
+	Mint(ctx context.Context, clientID string, target, scopes []string) (*Issued, error)
+}
+
+// Options of New. All but Upstream are required.
 type Options struct {
 	Issuer        string
 	Policy        policy.Policy
@@ -51,6 +61,7 @@ type Options struct {
 	Recorder      Recorder
 	Grants        []Grant
 	Now           func() time.Time
+	Upstream      Upstream // nil: this service mints everything
 }
 
 // Service answers requests for tokens.
@@ -81,7 +92,7 @@ func (s *Service) GrantTypes() []string {
 // that is a server error.
 func (s *Service) Exchange(ctx context.Context, req *Request) (issued *Issued, err error) {
 	attempt := s.attempt(req)
-	defer func() { s.record(ctx, attempt, issued, err) }()
+	defer func() { issued, err = s.record(ctx, attempt, issued, err) }()
 	if req.GrantType == "" {
 		return nil, oauth.InvalidRequest("no_grant_type", "The parameter grant_type is missing.")
 	}
@@ -105,15 +116,22 @@ func (s *Service) Exchange(ctx context.Context, req *Request) (issued *Issued, e
 	if err != nil {
 		return nil, err
 	}
-	return s.issue(client, basis, target, req.Scopes, attempt)
+	return s.issue(ctx, client, basis, target, req.Scopes, attempt)
 }
 
 // issue gives scopes and mints: the phases behind every way to ask.
-func (s *Service) issue(client *clients.Client, basis *Basis, target, wanted []string, attempt *audit.Attempt) (*Issued, error) {
+func (s *Service) issue(ctx context.Context, client *clients.Client, basis *Basis, target, wanted []string, attempt *audit.Attempt) (*Issued, error) {
 	attempt.Audience = target
 	scopes, err := grantScopes(client, basis, target, wanted)
 	if err != nil {
 		return nil, err
+	}
+	if s.Upstream != nil && s.Upstream.Mints(target) {
+		issued, err := s.Upstream.Mint(ctx, client.ID, target, scopes)
+		if err == nil {
+			attempt.TokenID = issued.TokenID
+		}
+		return issued, err
 	}
 	return s.mint(client, basis, target, scopes, attempt)
 }
@@ -128,7 +146,11 @@ func (s *Service) attempt(req *Request) *audit.Attempt {
 func (s *Service) authenticate(ctx context.Context, clientID, secret string, attempt *audit.Attempt) (*clients.Client, error) {
 	proven, err := s.Authenticator.Authenticate(ctx, clientID, secret)
 	var refused *clients.RefusedError
+	var limited *clients.LimitedError
 	switch {
+	case errors.As(err, &limited):
+		attempt.ClientID, attempt.KeyID = limited.ClientID, limited.KeyID
+		return nil, oauth.TooManyRequests(limited.Reason, limited.RetryAfter)
 	case errors.As(err, &refused):
 		attempt.ClientID, attempt.KeyID = refused.ClientID, refused.KeyID
 		return nil, oauth.InvalidClient(refused.Reason)
@@ -145,7 +167,9 @@ const (
 	maxRecordedNames = 16
 )
 
-func (s *Service) record(ctx context.Context, a *audit.Attempt, issued *Issued, err error) {
+// record returns what is to be answered: a token whose record is lost where
+// records must not be is not handed out.
+func (s *Service) record(ctx context.Context, a *audit.Attempt, issued *Issued, err error) (*Issued, error) {
 	a.Granted = err == nil
 	if err != nil {
 		a.Reason = oauth.From(err).Reason
@@ -169,10 +193,15 @@ func (s *Service) record(ctx context.Context, a *audit.Attempt, issued *Issued, 
 	if a.Granted {
 		attrs = append(attrs, slog.String("audience", strings.Join(a.Audience, " ")), slog.String("scope", a.Scope))
 	}
-	if !s.Recorder.Record(*a) {
+	recorded := s.Recorder.Record(ctx, *a)
+	if recorded != nil {
 		attrs = append(attrs, slog.Bool("audit_dropped", true))
 	}
 	telemetry.Annotate(ctx, attrs...)
+	if recorded != nil && err == nil && !errors.Is(recorded, audit.ErrDropped) {
+		return nil, oauth.Unavailable("audit_unavailable", recorded)
+	}
+	return issued, err
 }
 
 // clean makes what a stranger sent fit to be stored: bounded, valid, printable.
@@ -188,5 +217,5 @@ func clean(text string) string {
 
 // Refuse records an attempt that could not even be parsed.
 func (s *Service) Refuse(ctx context.Context, req *Request, err error) {
-	s.record(ctx, s.attempt(req), nil, err)
+	_, _ = s.record(ctx, s.attempt(req), nil, err) // it is refused already
 }

@@ -35,11 +35,14 @@ type recorder struct {
 	full     bool
 }
 
-func (r *recorder) Record(a audit.Attempt) bool {
+func (r *recorder) Record(_ context.Context, a audit.Attempt) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, a)
-	return !r.full
+	if r.full {
+		return audit.ErrDropped
+	}
+	return nil
 }
 
 // TestService_RecordsWhatIsDown: an outage is 503, names its cause in the

@@ -78,6 +78,14 @@ func InvalidTarget(reason, description string) *Error {
 	return refuse(http.StatusBadRequest, "invalid_target", reason, description)
 }
 
+// TooManyRequests: the key or address is over its limit. RFC 6749 has no code
+// for it; this one says what to do.
+func TooManyRequests(reason string, after time.Duration) *Error {
+	e := refuse(http.StatusTooManyRequests, "temporarily_unavailable", reason, "Too many requests. Try again later.")
+	e.RetryAfter = max((after + time.Second - 1).Truncate(time.Second), time.Second) // rounded up
+	return e
+}
+
 const retryAfter = 5 * time.Second
 
 // Unavailable: nothing is wrong with the request; ask again.
