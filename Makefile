@@ -21,11 +21,11 @@ demo: needs-postgres ## Walk the golden journey (starts a system if none is runn
 
 .PHONY: test
 test: needs ## Get what the tests need and run them all, in every module, with the race detector.
-	@for module in $(MODULES); do echo "== $$module"; (cd "$$module" && go test -race -timeout 12m ./...); done
+	@failed=; for module in $(MODULES); do (cd "$$module" && go test -race -timeout 12m ./...) || failed=1; done; test -z "$$failed"
 
 .PHONY: test-long
 test-long: needs ## What takes longer than a commit should wait for.
-	@for module in $(MODULES); do echo "== $$module"; (cd "$$module" && go test -race -timeout 60m -tags long ./...); done
+	@failed=; for module in $(MODULES); do (cd "$$module" && go test -race -timeout 60m -tags long ./...) || failed=1; done; test -z "$$failed"
 
 .PHONY: vet
 vet: ## go vet and gofmt, in every module.

@@ -62,6 +62,7 @@ func (c Common) IsDevelopment() bool { return c.Environment == Development }
 type Backends struct {
 	AuthnConfigFile          string `env:"AUTHN_CONFIG_FILE" doc:"the issuers that are trusted (YAML); the same file for every service"`
 	KeySetDir                string `env:"KEY_SET_DIR" doc:"folder for the last good key sets, so that a restart survives an IdP that is down"`
+	KeySetBucket             bool   `env:"KEY_SET_BUCKET" doc:"keep the last good key sets in NATS instead, where pods lose their disks"`
 	NATSURL                  string `env:"NATS_URL" doc:"nats:// or tls:// URL, several separated by commas"`
 	NATSNKeySeedFile         string `env:"NATS_NKEY_SEED_FILE" doc:"this service's NKey seed"`
 	DatabaseURLFile          string `env:"DATABASE_URL_FILE" doc:"file with the Postgres URL of the runtime role"`
@@ -81,9 +82,16 @@ func (b Backends) Faults() []error {
 		Required("DATABASE_URL_FILE", b.DatabaseURLFile), Readable("DATABASE_URL_FILE", b.DatabaseURLFile),
 		Readable("MIGRATION_DATABASE_URL_FILE", b.MigrationDatabaseURLFile),
 		Required("TOMBSTONE_KEY_FILE", b.TombstoneKeyFile), Readable("TOMBSTONE_KEY_FILE", b.TombstoneKeyFile),
-		HTTPURL("TOKEN_EXCHANGE_URL", b.TokenExchangeURL),
+		HTTPURL("TOKEN_EXCHANGE_URL", b.TokenExchangeURL), b.keySetFault(),
 		Readable("API_KEY_FILE", b.APIKeyFile),
 	}
+}
+
+func (b Backends) keySetFault() error {
+	if b.KeySetDir != "" && b.KeySetBucket {
+		return errors.New("KEY_SET_DIR and KEY_SET_BUCKET exclude each other")
+	}
+	return nil
 }
 
 // Required is a fault when the variable is empty.

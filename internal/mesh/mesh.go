@@ -24,6 +24,7 @@ import (
 	"github.com/shadowless/shadowless/internal/natsconn"
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/pkg/identity/keyset"
 	"github.com/shadowless/shadowless/pkg/identity/migrate"
 	"github.com/shadowless/shadowless/pkg/identity/revocation"
 )
@@ -114,8 +115,11 @@ func (m *Mesh) openVerifier(ctx context.Context, o Options) error {
 		audiences = []string{o.Name}
 	}
 	var keys authn.KeyStore
-	if o.Backends.KeySetDir != "" {
+	switch {
+	case o.Backends.KeySetDir != "":
 		keys = authn.DirKeyStore(o.Backends.KeySetDir)
+	case o.Backends.KeySetBucket:
+		keys = keyset.NewStore(m.JetStream, streams.KeySets, o.Name)
 	}
 	m.Revocations = authn.NewRevocationList(authn.RevocationListOptions{Now: o.Now})
 	m.Verifier, err = authn.New(ctx, cfg, authn.Options{

@@ -23,7 +23,7 @@ var published = map[string][]string{
 	"orders":         {"orders.v1.>", "receipts.v1.orders"},
 	"billing":        {"billing.v1.>", "receipts.v1.billing"},
 	"token-exchange": {"receipts.v1.token-exchange"},
-	"identity-relay": {"identity.v1.>", "receipts.v1.identity-relay"},
+	"identity-relay": {"identity.v1.>"},
 	"console":        {"receipts.v1.console"},
 }
 

@@ -69,7 +69,6 @@ var Consumers = []Consumer{
 	{Identity, "billing-erasures", "billing", []string{"identity.v1.erasure.>"}},
 	{Identity, "token-exchange-erasures", "token-exchange", []string{"identity.v1.erasure.>"}},
 	{Identity, "console-erasures", "console", []string{"identity.v1.erasure.>"}},
-	{Identity, "identity-relay-erasures", "identity-relay", []string{"identity.v1.erasure.>"}},
 	{Identity, "token-exchange-identity", "token-exchange", []string{"identity.v1.user.>", "identity.v1.access.>", "identity.v1.erasure.readmitted.>"}},
 	{Receipts, "identity-relay-receipts", "identity-relay", []string{"receipts.v1.>"}},
 	{Billing, "orders-billing", "orders", []string{"billing.v1.>"}},

@@ -121,7 +121,7 @@ func TestReferences_FindWhatLeadsNowhere(t *testing.T) {
 		"ConfigMap":        {"name: authn-", "name: authm-", "there is no ConfigMap"},
 		"Secret":           {"secretName: orders-tls", "secretName: order-tls", "there is no Secret order-tls"},
 		"service account":  {"serviceAccountName: orders", "serviceAccountName: order", `there is no ServiceAccount "order"`},
-		"volume":           {"name: key-sets\n", "name: key-set\n", "there is no volume"},
+		"volume":           {"name: authn\n          readOnly: true\n", "name: auth\n          readOnly: true\n", "there is no volume"},
 		"target port":      {"targetPort: https", "targetPort: http", "has no port http"},
 		"probe's port":     {"port: monitor", "port: health", "a probe asks port health"},
 		"headless service": {"serviceName: nats", "serviceName: nats2", "there is no Service nats2"},
