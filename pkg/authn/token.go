@@ -100,10 +100,10 @@ func decodePart(buf []byte, part string) (all, decoded []byte, err error) {
 
 func parseHeader(data []byte) (joseHeader, error) {
 	var h joseHeader
-	if len(data) == 0 || data[0] != '{' {
+	text := trimJSON(string(data))
+	if text == "" || text[0] != '{' {
 		return h, errors.New("not a JSON object")
 	}
-	text := string(data)
 	if !validJSON(data) {
 		return h, fmt.Errorf("decode: %w", whyInvalid(text))
 	}
