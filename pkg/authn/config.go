@@ -50,6 +50,9 @@ type IssuerConfig struct {
 	// ServiceMarks overrides the profile's: a claim and the value that makes
 	// the caller a service ("*" for any value).
 	ServiceMarks map[string]string `yaml:"service_marks"`
+	// UserEvidence overrides what the profile requires of a token without a
+	// service mark: EvidenceNone, EvidenceScopes or EvidenceSession.
+	UserEvidence string `yaml:"user_evidence"`
 	// PermissionsAuthoritative: whether a token without a permissions claim
 	// has no permissions (true) or says nothing about them (false).
 	PermissionsAuthoritative *bool `yaml:"permissions_authoritative"`

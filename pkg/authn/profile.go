@@ -39,8 +39,12 @@ type profile struct {
 	kind           kindRule
 	serviceMarks   map[string]string
 	requiredClaims map[string]string
-	authoritative  bool
-	quirks         []string
+	// evidence is what a token must have to be a user's; see EvidenceScopes.
+	evidence string
+	// clientSuffix ends the `sub` of clients; no user has such a name.
+	clientSuffix  string
+	authoritative bool
+	quirks        []string
 }
 
 var profiles = map[string]profile{
@@ -79,6 +83,7 @@ var profiles = map[string]profile{
 		serviceMarks: map[string]string{"clientHost": "*"},
 		// Keycloak's ID and refresh tokens have the same header but another `typ` claim.
 		requiredClaims: map[string]string{"typ": "Bearer"},
+		evidence:       EvidenceSession,
 	},
 	"auth0": {
 		algorithms: []string{"RS256", "PS256"},
@@ -90,6 +95,7 @@ var profiles = map[string]profile{
 			TenantID:    Names{"org_id"},
 		}),
 		serviceMarks: map[string]string{"gty": "client-credentials"},
+		clientSuffix: "@clients",
 	},
 	"entra": {
 		algorithms: []string{"RS256"},
@@ -103,6 +109,7 @@ var profiles = map[string]profile{
 			TokenID:     Names{"uti"},
 		}),
 		serviceMarks: map[string]string{"idtyp": "app"},
+		evidence:     EvidenceScopes, // idtyp is an optional claim there
 	},
 	// Any provider with RFC 9068 access tokens.
 	"oidc": {
@@ -172,6 +179,9 @@ func (ic IssuerConfig) profile() profile {
 	}
 	if ic.ServiceMarks != nil {
 		p.serviceMarks = ic.ServiceMarks
+	}
+	if ic.UserEvidence != "" {
+		p.evidence = ic.UserEvidence
 	}
 	if ic.PermissionsAuthoritative != nil {
 		p.authoritative = *ic.PermissionsAuthoritative

@@ -47,11 +47,7 @@ func (i *issuer) fill(p *Principal, t compactToken, c *claims, entityTypes map[s
 	if c.origIAT.set {
 		p.originally = time.Unix(c.origIAT.value, 0)
 	}
-	if err := i.identify(p, c); err != nil {
-		return err
-	}
-	p.checks = revocationChecks(p)
-	return nil
+	return i.identify(p, c)
 }
 
 // checkRegistered holds the registered claims (RFC 7519, section 4.1) to the
@@ -101,11 +97,14 @@ func (i *issuer) checkRegistered(c *claims, now time.Time) error {
 
 // checkExpiry refuses from exp plus leeway on.
 func checkExpiry(exp int64, now time.Time) error {
-	if now.Unix() >= exp+int64(leeway/time.Second) {
+	if now.Unix() >= deadlineOf(exp) {
 		return ErrExpired
 	}
 	return nil
 }
+
+// deadlineOf is the second from which a token is refused.
+func deadlineOf(exp int64) int64 { return exp + int64(leeway/time.Second) }
 
 const scopeAPIKeyExchange = "api_key_exchange"
 
@@ -126,7 +125,7 @@ func (i *issuer) kindOf(c *claims) (Kind, error) {
 		if c.serviceMark {
 			return KindService, nil
 		}
-		return KindUser, nil
+		return KindUser, i.profile.checkEvidence(c)
 	}
 }
 
@@ -164,7 +163,7 @@ func (i *issuer) identify(p *Principal, c *claims) error {
 		case !validUserID(p.userID):
 			return badClaim("sub: longer than %d bytes with its namespace", maxUserIDBytes)
 		}
-		return nil
+		return i.profile.checkUser(p)
 	}
 	switch i.profile.kind {
 	case kindByAPIKey:

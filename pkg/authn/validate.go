@@ -113,6 +113,9 @@ func (ic IssuerConfig) faults() []error {
 			fault("service_marks: neither claim nor value may be empty")
 		}
 	}
+	if ic.UserEvidence != "" && !slices.Contains(userEvidences, ic.UserEvidence) {
+		fault("user_evidence: %q is none of %s", ic.UserEvidence, strings.Join(userEvidences, ", "))
+	}
 	if hasReservedPrefix(ic.UserNamespace) {
 		fault("user_namespace: %q begins with a prefix reserved for services", ic.UserNamespace)
 	}

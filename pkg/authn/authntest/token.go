@@ -118,3 +118,13 @@ func (i *Issuer) ServiceToken(clientID string, opts ...TokenOption) string {
 		"iat": now.Unix(), "exp": now.Add(DefaultLifetime).Unix(), "jti": rand.Text(), "kind": "service",
 	}, opts...)
 }
+
+// SecurityEvent signs a Security Event Token (RFC 8417) about a user of this
+// issuer: events maps event types to their payloads.
+func (i *Issuer) SecurityEvent(sub string, events map[string]any, opts ...TokenOption) string {
+	i.t.Helper()
+	return i.Sign(map[string]any{
+		"iss": i.iss, "aud": []string{DefaultAudience}, "iat": i.now().Unix(), "jti": rand.Text(),
+		"sub_id": map[string]any{"format": "iss_sub", "iss": i.iss, "sub": sub}, "events": events,
+	}, append([]TokenOption{Header("typ", "secevent+jwt")}, opts...)...)
+}
