@@ -73,11 +73,11 @@ type Proven struct {
 	KeyID  string
 }
 
-// Authenticate proves the client that presents an API key. clientID is what it
-// calls itself; "" means whoever owns the key. A malformed key costs no
-// look-up; every other refusal costs the same work: one look-up, one hash, one
+// Authenticate proves the client that presents an API key. A malformed key costs
+// no look-up; every other refusal costs the same work: one look-up, one hash, one
 // comparison in constant time.
-func (a *Authenticator) Authenticate(ctx context.Context, clientID, presented string) (Proven, error) {
+func (a *Authenticator) Authenticate(ctx context.Context, credential Credential) (Proven, error) {
+	clientID, presented := credential.ClientID, credential.APIKey
 	if presented == "" {
 		return Proven{}, &RefusedError{Reason: ReasonNone}
 	}

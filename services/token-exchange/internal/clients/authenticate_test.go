@@ -47,11 +47,11 @@ func TestAuthenticate_ADeadlineIsTooLate(t *testing.T) {
 		k.ExpiresAt = &at
 	}
 	now = at.Add(-time.Nanosecond)
-	proven, err := a.Authenticate(t.Context(), "orders", key)
+	proven, err := a.Authenticate(t.Context(), clients.Credential{ClientID: "orders", APIKey: key})
 	require.NoError(t, err)
 	require.Equal(t, "orders", proven.Client.ID)
 	now = at
-	_, err = a.Authenticate(t.Context(), "orders", key)
+	_, err = a.Authenticate(t.Context(), clients.Credential{ClientID: "orders", APIKey: key})
 	require.ErrorIs(t, err, clients.ErrRefused)
 	require.ErrorContains(t, err, clients.ReasonExpired)
 }
@@ -62,7 +62,7 @@ func TestAuthenticate_AnUnknownHashKeyIsNoRefusal(t *testing.T) {
 	for _, k := range known {
 		k.HashKeyID = "gone"
 	}
-	_, err := a.Authenticate(t.Context(), "orders", key)
+	_, err := a.Authenticate(t.Context(), clients.Credential{ClientID: "orders", APIKey: key})
 	require.ErrorIs(t, err, keyring.ErrUnknownKey)
 	require.NotErrorIs(t, err, clients.ErrRefused)
 }
@@ -84,7 +84,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	}{"known": {a, known}, "unknown": {a, unknown.Reveal()}, "expired": {late, expired}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				_, _ = bench.authenticator.Authenticate(b.Context(), "orders", bench.key)
+				_, _ = bench.authenticator.Authenticate(b.Context(), clients.Credential{ClientID: "orders", APIKey: bench.key})
 			}
 		})
 	}

@@ -34,9 +34,10 @@ var ErrNoClientScope = errors.New("the client has nothing that a key could be ex
 // ExchangeKey is Auther's exchange: the key alone names the client, and the
 // token is for the client's default audience, or for all of them if none is.
 func (s *Service) ExchangeKey(ctx context.Context, apiKey, address string) (issued *Issued, err error) {
-	attempt := s.attempt(&Request{GrantType: GrantAPIKey, Address: address})
+	credential := clients.Credential{APIKey: apiKey, Address: address}
+	attempt := s.attempt(&Request{GrantType: GrantAPIKey, Credential: credential})
 	defer func() { issued, err = s.record(ctx, attempt, issued, err) }()
-	client, err := s.authenticate(ctx, "", apiKey, attempt)
+	client, err := s.authenticate(ctx, credential, attempt)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@
 // that none can forget one.
 package exchange
 
+import "github.com/shadowless/shadowless/services/token-exchange/internal/clients"
+
 // Request is a parsed request for a token.
 type Request struct {
 	GrantType string
@@ -11,9 +13,8 @@ type Request struct {
 	Audiences []string
 	Resources []string
 
-	// The client's credential, from the Authorization header or the body.
-	ClientID     string
-	ClientSecret string
+	// Credential is the client's, from the Authorization header or the body.
+	clients.Credential
 
 	// RFC 8693, section 2.1.
 	SubjectToken       string
@@ -27,9 +28,6 @@ type Request struct {
 	OpaqueToken string
 	// Tenant that the token shall be for.
 	Tenant string
-
-	// Address of the caller, for the audit.
-	Address string
 }
 
 // Token types (RFC 8693, section 3).

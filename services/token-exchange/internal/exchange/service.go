@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type Grant interface {
 
 // Authenticator proves clients.
 type Authenticator interface {
-	Authenticate(ctx context.Context, clientID, presented string) (clients.Proven, error)
+	Authenticate(ctx context.Context, c clients.Credential) (clients.Proven, error)
 }
 
 // Signer makes a JWT from claims.
@@ -101,7 +102,7 @@ func (s *Service) Exchange(ctx context.Context, req *Request) (issued *Issued, e
 		attempt.GrantType = "unsupported"
 		return nil, oauth.UnsupportedGrantType()
 	}
-	client, err := s.authenticate(ctx, req.ClientID, req.ClientSecret, attempt)
+	client, err := s.authenticate(ctx, req.Credential, attempt)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +144,8 @@ func (s *Service) attempt(req *Request) *audit.Attempt {
 	}
 }
 
-func (s *Service) authenticate(ctx context.Context, clientID, secret string, attempt *audit.Attempt) (*clients.Client, error) {
-	proven, err := s.Authenticator.Authenticate(ctx, clientID, secret)
+func (s *Service) authenticate(ctx context.Context, c clients.Credential, attempt *audit.Attempt) (*clients.Client, error) {
+	proven, err := s.Authenticator.Authenticate(ctx, c)
 	var refused *clients.RefusedError
 	var limited *clients.LimitedError
 	switch {
@@ -159,6 +160,23 @@ func (s *Service) authenticate(ctx context.Context, clientID, secret string, att
 	}
 	attempt.ClientID, attempt.KeyID = proven.Client.ID, proven.KeyID
 	return proven.Client, nil
+}
+
+// Endpoints beside the token endpoint, as the audit names attempts at them.
+const (
+	AtIntrospection = "introspection"
+	AtRevocation    = "revocation"
+)
+
+// Caller proves who asks at an endpoint beside the token endpoint. Only a refusal
+// is recorded: no token comes of the rest. The error is an *oauth.Error.
+func (s *Service) Caller(ctx context.Context, endpoint string, c clients.Credential) (*clients.Client, error) {
+	attempt := s.attempt(&Request{GrantType: endpoint, Credential: c})
+	client, err := s.authenticate(ctx, c, attempt)
+	if err != nil {
+		_, _ = s.record(ctx, attempt, nil, err) // it is refused already
+	}
+	return client, err
 }
 
 // limits of what is recorded of a request that nobody has proven yet.
@@ -183,7 +201,7 @@ func (s *Service) record(ctx context.Context, a *audit.Attempt, issued *Issued, 
 		names[i] = clean(name)
 	}
 	a.Audience = names
-	if _, known := s.grants[a.GrantType]; !known && a.GrantType != GrantAPIKey {
+	if _, known := s.grants[a.GrantType]; !known && !slices.Contains([]string{GrantAPIKey, AtIntrospection, AtRevocation}, a.GrantType) {
 		a.GrantType = "unsupported"
 	}
 	attrs := []slog.Attr{

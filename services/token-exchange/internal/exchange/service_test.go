@@ -21,7 +21,7 @@ type authenticator struct {
 	err    error
 }
 
-func (a authenticator) Authenticate(context.Context, string, string) (clients.Proven, error) {
+func (a authenticator) Authenticate(context.Context, clients.Credential) (clients.Proven, error) {
 	return a.proven, a.err
 }
 

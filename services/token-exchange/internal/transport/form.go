@@ -1,4 +1,4 @@
-// Package transport is the service's HTTP: the token endpoint's form, Auther's
+// Package transport is the service's HTTP: the OAuth endpoints' forms, Auther's
 // exchange, the key set and the metadata.
 package transport
 
@@ -15,19 +15,42 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/oauth"
 )
 
-// maxFormSize fits two tokens of the largest size that is verified, many times.
-const maxFormSize = 128 << 10
+const (
+	// maxFormSize fits two tokens of the largest size that is verified, many times.
+	maxFormSize = 128 << 10
+	// maxParameters is several times what any request of these endpoints needs.
+	maxParameters = 256
+)
 
 // once are the parameters that may be sent once (RFC 6749, section 3.2);
 // `audience` and `resource` may be repeated (RFC 8693, section 2.1).
 var once = []string{
 	"grant_type", "scope", "client_id", "client_secret", "subject_token", "subject_token_type",
 	"actor_token", "actor_token_type", "requested_token_type", "opaque_token", "tenant",
-	"client_assertion", "client_assertion_type",
+	"client_assertion", "client_assertion_type", "token", "token_type_hint",
 }
 
-// parse reads a token request. Parameters come from the body alone.
+// parse reads a token request.
 func parse(w http.ResponseWriter, r *http.Request) (*exchange.Request, error) {
+	form, err := readForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	req := &exchange.Request{
+		GrantType: form.Get("grant_type"), Scopes: words(form.Get("scope")),
+		Audiences: sent(form["audience"]), Resources: sent(form["resource"]),
+		SubjectToken: form.Get("subject_token"), SubjectTokenType: form.Get("subject_token_type"),
+		ActorToken: form.Get("actor_token"), ActorTokenType: form.Get("actor_token_type"),
+		RequestedTokenType: form.Get("requested_token_type"),
+		OpaqueToken:        form.Get("opaque_token"), Tenant: form.Get("tenant"),
+	}
+	req.Credential, err = credential(r, form)
+	return req, err
+}
+
+// readForm reads the form that every OAuth endpoint takes. Parameters come from
+// the body alone.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err := checkQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
@@ -38,7 +61,11 @@ func parse(w http.ResponseWriter, r *http.Request) (*exchange.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	form, err := url.ParseQuery(string(raw))
+	body := string(raw)
+	if strings.Count(body, "&") >= maxParameters {
+		return nil, oauth.InvalidRequest("too_many_parameters", "The request has too many parameters.")
+	}
+	form, err := url.ParseQuery(body)
 	if err != nil {
 		return nil, oauth.InvalidRequest("form_malformed", "The request body is malformed.")
 	}
@@ -47,16 +74,7 @@ func parse(w http.ResponseWriter, r *http.Request) (*exchange.Request, error) {
 			return nil, oauth.InvalidRequest("parameter_repeated", "A parameter is repeated.")
 		}
 	}
-	req := &exchange.Request{
-		GrantType: form.Get("grant_type"), Scopes: words(form.Get("scope")),
-		Audiences: sent(form["audience"]), Resources: sent(form["resource"]),
-		SubjectToken: form.Get("subject_token"), SubjectTokenType: form.Get("subject_token_type"),
-		ActorToken: form.Get("actor_token"), ActorTokenType: form.Get("actor_token_type"),
-		RequestedTokenType: form.Get("requested_token_type"),
-		OpaqueToken:        form.Get("opaque_token"), Tenant: form.Get("tenant"),
-		Address: address(r),
-	}
-	return req, credentials(r, form, req)
+	return form, nil
 }
 
 // checkQuery refuses what would end up in the logs of every proxy on the way.
@@ -73,38 +91,6 @@ func checkQuery(query string) error {
 			return oauth.InvalidRequest("query", "Parameters belong into the request body.")
 		}
 	}
-	return nil
-}
-
-// credentials reads RFC 6749, section 2.3.1: one method, not two.
-func credentials(r *http.Request, form url.Values, req *exchange.Request) error {
-	req.ClientID, req.ClientSecret = form.Get("client_id"), form.Get("client_secret")
-	header := r.Header.Values("Authorization")
-	if len(header) == 0 {
-		return nil
-	}
-	if len(header) > 1 || req.ClientSecret != "" || form.Get("client_assertion") != "" {
-		return oauth.InvalidRequest("two_credentials", "More than one way of client authentication is used.")
-	}
-	user, password, ok := r.BasicAuth()
-	if !ok {
-		return oauth.InvalidClient("scheme")
-	}
-	id, err := url.QueryUnescape(user)
-	if err != nil {
-		return oauth.InvalidClient("basic_malformed")
-	}
-	secret, err := url.QueryUnescape(password)
-	if err != nil {
-		return oauth.InvalidClient("basic_malformed")
-	}
-	if id == "" {
-		return oauth.InvalidClient("basic_malformed")
-	}
-	if req.ClientID != "" && req.ClientID != id {
-		return oauth.InvalidRequest("two_clients", "The parameter client_id names another client.")
-	}
-	req.ClientID, req.ClientSecret = id, secret
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/oauth"
 )
@@ -21,7 +22,7 @@ func Token(s Exchanger) http.Handler {
 		req, err := parse(w, r)
 		if err != nil {
 			if req == nil {
-				req = &exchange.Request{Address: address(r)}
+				req = &exchange.Request{Credential: clients.Credential{Address: address(r)}}
 			}
 			s.Refuse(r.Context(), req, err)
 			oauth.WriteError(w, r, err)
