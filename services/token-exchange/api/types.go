@@ -39,6 +39,11 @@ type ClientSpec struct {
 	// OIDCClientID is the client at the identity provider whose id_tokens a
 	// front door may exchange.
 	OIDCClientID string `json:"oidc_client_id,omitempty" yaml:"oidc_client_id"`
+	// Plan names the policy's plan that bounds the client; empty: the defaults.
+	Plan string `json:"plan,omitempty" yaml:"plan"`
+	// AllowedAddresses are the networks (CIDR) that the client calls from;
+	// empty: any. An address that is not certain is refused.
+	AllowedAddresses []string `json:"allowed_addresses,omitempty" yaml:"allowed_addresses"`
 }
 
 // Client is a registered client.
@@ -53,15 +58,17 @@ type Client struct {
 
 // ClientPatch changes what is not nil.
 type ClientPatch struct {
-	Name            *string              `json:"name,omitempty"`
-	GrantTypes      *[]string            `json:"grant_types,omitempty"`
-	Audiences       *map[string]Audience `json:"audiences,omitempty"`
-	DefaultAudience *string              `json:"default_audience,omitempty"`
-	Permissions     *map[string][]string `json:"permissions,omitempty"`
-	FrontDoor       *bool                `json:"front_door,omitempty"`
-	OIDCClientID    *string              `json:"oidc_client_id,omitempty"`
-	Blocked         *bool                `json:"blocked,omitempty"`
-	BlockReason     *string              `json:"block_reason,omitempty"`
+	Name             *string              `json:"name,omitempty"`
+	GrantTypes       *[]string            `json:"grant_types,omitempty"`
+	Audiences        *map[string]Audience `json:"audiences,omitempty"`
+	DefaultAudience  *string              `json:"default_audience,omitempty"`
+	Permissions      *map[string][]string `json:"permissions,omitempty"`
+	FrontDoor        *bool                `json:"front_door,omitempty"`
+	OIDCClientID     *string              `json:"oidc_client_id,omitempty"`
+	Plan             *string              `json:"plan,omitempty"`
+	AllowedAddresses *[]string            `json:"allowed_addresses,omitempty"`
+	Blocked          *bool                `json:"blocked,omitempty"`
+	BlockReason      *string              `json:"block_reason,omitempty"`
 }
 
 // ClientList is the answer of GET /v1/clients.
@@ -77,6 +84,12 @@ type APIKey struct {
 	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
 	RevokedAt  *time.Time `json:"revoked_at,omitempty"`
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+	// ReplacedBy is the key that took over when this one was rotated.
+	ReplacedBy string `json:"replaced_by,omitempty"`
+	// State is "active", "expired" or "revoked".
+	State string `json:"state"`
+	// Overdue keys are older than the client's plan wants; they still work.
+	Overdue bool `json:"overdue,omitempty"`
 }
 
 // KeyList is the answer of GET /v1/clients/{id}/keys.
@@ -88,6 +101,37 @@ type KeyList struct {
 type NewKey struct {
 	// ExpiresAt ends the key's life; nil: it lives until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// RotateKey asks for a key's successor.
+type RotateKey struct {
+	// OverlapSeconds is how long the old key goes on; 0 ends it at once. More
+	// than the policy's max_overlap is refused.
+	OverlapSeconds int64 `json:"overlap_seconds"`
+	// ExpiresAt ends the new key's life; nil: it lives until it is revoked.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// ImportedKey is a key that was generated elsewhere (GenerateKey).
+type ImportedKey struct {
+	Secret string `json:"api_key"`
+}
+
+// PresentedKey is a key in the hands of whoever asks about it.
+type PresentedKey struct {
+	Secret string `json:"api_key"`
+}
+
+// KeyStatus is what a key's holder may know of it. State is "blocked" where the
+// client is, and then BlockReason says why.
+type KeyStatus struct {
+	ClientID    string     `json:"client_id"`
+	KeyID       string     `json:"key_id"`
+	State       string     `json:"state"`
+	BlockReason string     `json:"block_reason,omitempty"`
+	ExpiresAt   *time.Time `json:"expires_at,omitempty"`
+	RevokedAt   *time.Time `json:"revoked_at,omitempty"`
+	ReplacedBy  string     `json:"replaced_by,omitempty"`
 }
 
 // IssuedKey holds the key itself: it is shown this once.

@@ -27,6 +27,10 @@ type Policy struct {
 	// UntypedAccessTokens are issuers whose access tokens lack the header
 	// `typ: at+jwt` and are told from id_tokens by another rule of their profile.
 	UntypedAccessTokens []string `yaml:"untyped_access_tokens"`
+	// Limits, Keys and Plans bound clients and their keys.
+	Limits Limits          `yaml:"limits"`
+	Keys   KeyRules        `yaml:"keys"`
+	Plans  map[string]Plan `yaml:"plans"`
 }
 
 // Audience is one service that tokens are issued for.
@@ -72,7 +76,7 @@ func Load(path string) (Policy, error) {
 
 // Parse reads and checks a policy.
 func Parse(raw []byte) (Policy, error) {
-	var p Policy
+	p := Policy{Limits: defaultLimits, Keys: defaultKeyRules}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	if err := dec.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
@@ -119,7 +123,7 @@ func (p Policy) faults() []error {
 	for role, g := range p.Users.Roles {
 		check("users.roles."+role, g)
 	}
-	return faults
+	return append(faults, p.planFaults()...)
 }
 
 // ValidResource reports whether uri may be a resource (RFC 8707, section 2).
