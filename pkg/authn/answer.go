@@ -14,6 +14,9 @@ type answer struct {
 }
 
 var answers = []answer{
+	{errInvalidRequest, http.StatusBadRequest, "invalid-request", "One Authorization header is required."},
+	{ErrStepUp, http.StatusUnauthorized, "insufficient-user-authentication", "You must sign in again, or with a stronger method."},
+	{ErrScope, http.StatusForbidden, "insufficient-scope", "The access token does not cover this."},
 	{ErrMissingToken, http.StatusUnauthorized, "missing-token", "A bearer token is required."},
 	{ErrExpired, http.StatusUnauthorized, "invalid-token", "The access token has expired."},
 	{ErrNotYetValid, http.StatusUnauthorized, "invalid-token", "The access token is not valid yet."},

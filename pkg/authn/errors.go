@@ -41,6 +41,10 @@ var (
 	ErrTokenUnavailable = errors.New("token endpoint unavailable")
 )
 
+// errInvalidRequest marks what is wrong with a request, not with its token. It
+// always comes with ErrMalformed.
+var errInvalidRequest = errors.New("invalid request")
+
 // PublicMessage returns the one fixed sentence that may be shown to a client
 // for err. It never depends on the cause's text.
 func PublicMessage(err error) string {

@@ -40,7 +40,7 @@ func bearerToken(h http.Header) (string, error) {
 		return "", ErrMissingToken
 	}
 	if len(values) > 1 {
-		return "", malformed("more than one Authorization header")
+		return "", fmt.Errorf("%w: %w: more than one Authorization header", ErrMalformed, errInvalidRequest)
 	}
 	const scheme = "bearer "
 	value := values[0]
@@ -63,16 +63,17 @@ type problem struct {
 }
 
 // WriteError answers a request that err kept from being served: 401 with a
-// challenge (RFC 6750, section 3), 403, or 503 with Retry-After, and
-// application/problem+json that tells nothing of the cause. An error that is
+// challenge (RFC 6750, section 3; RFC 9470 for a *StepUpError), 403, with a
+// challenge for a *ScopeError, 503 with Retry-After, 400 for more than one
+// Authorization header, and application/problem+json that tells nothing of the cause. An error that is
 // none of this package's is a 500.
 func WriteError(w http.ResponseWriter, err error) {
 	a := answerFor(err)
 	h := w.Header()
-	switch a.status {
-	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", challenge(a))
-	case http.StatusServiceUnavailable:
+	if c := challenge(err, a); c != "" {
+		h.Set("WWW-Authenticate", c)
+	}
+	if a.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", strconv.Itoa(retryAfterSeconds))
 	}
 	body, _ := json.Marshal(problem{
@@ -84,10 +85,23 @@ func WriteError(w http.ResponseWriter, err error) {
 	_, _ = w.Write(body)
 }
 
-// challenge has no error code where no token was sent: RFC 6750, section 3.1.
-func challenge(a answer) string {
-	if errors.Is(a.err, ErrMissingToken) {
+// challenge is the WWW-Authenticate header that err calls for, or "". It has
+// no error code where no token was sent: RFC 6750, section 3.1.
+func challenge(err error, a answer) string {
+	var stepUp *StepUpError
+	var scope *ScopeError
+	switch {
+	case errors.As(err, &stepUp):
+		return stepUp.challenge(a.sentence)
+	case errors.As(err, &scope):
+		return scope.challenge(a.sentence)
+	case a.status == http.StatusBadRequest:
+		return fmt.Sprintf(`Bearer error="invalid_request", error_description=%q`, a.sentence)
+	case a.status != http.StatusUnauthorized:
+		return ""
+	case errors.Is(a.err, ErrMissingToken):
 		return "Bearer"
+	default:
+		return fmt.Sprintf(`Bearer error="invalid_token", error_description=%q`, a.sentence)
 	}
-	return fmt.Sprintf(`Bearer error="invalid_token", error_description=%q`, a.sentence)
 }

@@ -43,7 +43,7 @@ func TestMiddleware(t *testing.T) {
 		{"another scheme", []string{"Basic YTpi"}, 401, `Bearer`},
 		{"scheme without token", []string{"Bearer"}, 401, `Bearer`},
 		{"empty token", []string{"Bearer "}, 401, `Bearer`},
-		{"two headers", []string{"Bearer " + token, "Bearer " + token}, 401, `Bearer error="invalid_token", error_description="The access token is not acceptable."`},
+		{"two headers", []string{"Bearer " + token, "Bearer " + token}, 400, `Bearer error="invalid_request", error_description="One Authorization header is required."`},
 		{"garbage", []string{"Bearer garbage"}, 401, `Bearer error="invalid_token", error_description="The access token is not acceptable."`},
 		{"wrong audience", []string{"Bearer " + iss.UserToken("alice", authntest.Audience("x"))}, 401, `Bearer error="invalid_token", error_description="The access token is not meant for this service."`},
 	} {

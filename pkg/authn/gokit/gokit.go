@@ -61,3 +61,35 @@ func RequireFresh(list *authn.RevocationList, limit time.Duration) endpoint.Midd
 		}
 	}
 }
+
+// RequireStepUp lets a call through only if the caller's user authenticated as
+// s requires; see authn.StepUp. The error is an *authn.StepUpError, which
+// authn.WriteError turns into the challenge of RFC 9470.
+func RequireStepUp(s authn.StepUp, now func() time.Time) endpoint.Middleware {
+	if now == nil {
+		now = time.Now
+	}
+	return func(next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, request any) (any, error) {
+			p, _ := authn.FromContext(ctx)
+			if err := s.Check(p, now()); err != nil {
+				return nil, err
+			}
+			return next(ctx, request)
+		}
+	}
+}
+
+// RequireScopes lets a call through only if its token has every scope. The
+// error is an *authn.ScopeError.
+func RequireScopes(scopes ...string) endpoint.Middleware {
+	return func(next endpoint.Endpoint) endpoint.Endpoint {
+		return func(ctx context.Context, request any) (any, error) {
+			p, _ := authn.FromContext(ctx)
+			if err := authn.RequireScopes(p, scopes...); err != nil {
+				return nil, err
+			}
+			return next(ctx, request)
+		}
+	}
+}
