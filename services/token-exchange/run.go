@@ -27,6 +27,7 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/permissions"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/rehash"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/transport"
@@ -41,6 +42,9 @@ const Prefix = "TOKEN_EXCHANGE_"
 // rotationInterval is how often keys are looked at: another replica's new key is
 // known here within it, long before that key signs.
 const rotationInterval = time.Minute
+
+// keyFileInterval is how often the service's own key files are read again.
+const keyFileInterval = 2 * time.Second
 
 // Run serves token-exchange until ctx ends, then lets requests and consumers finish.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
@@ -126,9 +130,16 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	if cfg.UserinfoURL != "" {
 		userinfo = exchange.NewHTTPUserinfo(cfg.UserinfoURL, m.HTTPClient)
 	}
+	proofs := clients.NewAuthenticator(registry, s.hashes, time.Now)
+	hashed := rehash.New(store.NewSecretUse(m.Pool), m.Logger)
+	proofs.OnOutdated(hashed.Outdated)
+	m.Go("key hashes", hashed.Run)
+	for _, ring := range []*keyring.Ring{s.hashes, s.encryption} {
+		m.Go("key file", func(ctx context.Context) error { return ring.Watch(ctx, keyFileInterval, m.Logger) })
+	}
 	tokens := exchange.New(exchange.Options{
 		Issuer: cfg.Issuer, Policy: s.policy, Signer: ring, Recorder: records, Now: time.Now,
-		Authenticator: clients.NewAuthenticator(registry, s.hashes, time.Now),
+		Authenticator: proofs,
 		Grants: []exchange.Grant{exchange.ClientCredentials{}, exchange.NewTokenExchange(exchange.TokenExchangeOptions{
 			Issuer: cfg.Issuer, Verifier: m.Verifier, Blocks: blocked, Userinfo: userinfo,
 			Fresh:               func() error { return m.Revocations.Fresh(cfg.MaxStaleness) },

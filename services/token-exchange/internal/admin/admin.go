@@ -127,7 +127,7 @@ func (s *Service) CreateKey(ctx context.Context, req NewKeyRequest) (api.IssuedK
 	}
 	stored, err := s.store.AddKey(ctx, actor(ctx), clients.Key{
 		APIKey: api.APIKey{ID: key.ID(), ClientID: req.id, ExpiresAt: req.ExpiresAt},
-		Hash:   s.hashes.Hash(keyring.PurposeAPIKey, key.Reveal()), HashKeyID: s.hashes.CurrentID(),
+		Hashed: s.hashes.Hash(keyring.PurposeAPIKey, key.Reveal()),
 	})
 	if err != nil {
 		return api.IssuedKey{}, public(err)

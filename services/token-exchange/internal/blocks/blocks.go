@@ -50,7 +50,11 @@ func NewList(store Store, hashes *keyring.Ring) *List { return &List{store: stor
 
 // Blocked reports whether the user may get no token.
 func (l *List) Blocked(ctx context.Context, userID string) (bool, error) {
-	return l.store.Any(ctx, l.hashes.Hashes(keyring.PurposeUser, userID))
+	var hashes [][]byte
+	for _, h := range l.hashes.Hashes(keyring.PurposeUser, userID) {
+		hashes = append(hashes, h.Hash)
+	}
+	return l.store.Any(ctx, hashes)
 }
 
 // Apply takes what an identity event says about blocks; others change nothing.
@@ -69,8 +73,8 @@ func (l *List) Apply(ctx context.Context, tx pgx.Tx, e identity.Event) error {
 		return nil
 	}
 	// Under every key: a row that an older hash key made must hear of it too.
-	for i, hash := range l.hashes.Hashes(keyring.PurposeUser, e.UserID) {
-		b.UserHash, b.HashKeyID = hash, l.hashes.ID(i)
+	for _, h := range l.hashes.Hashes(keyring.PurposeUser, e.UserID) {
+		b.UserHash, b.HashKeyID = h.Hash, h.KeyID
 		if err := l.store.Put(ctx, tx, b); err != nil {
 			return err
 		}

@@ -58,14 +58,18 @@ type Authenticator struct {
 	finder KeyFinder
 	hashes *keyring.Ring
 	now    func() time.Time
-	dummy  *Key
+	// outdated is told of a proven key whose hash an older hash key made.
+	outdated func(keyID string, fresh keyring.Hashed)
 }
 
 // NewAuthenticator makes one.
 func NewAuthenticator(finder KeyFinder, hashes *keyring.Ring, now func() time.Time) *Authenticator {
-	dummy := &Key{Hash: make([]byte, 32), HashKeyID: hashes.CurrentID()}
-	return &Authenticator{finder: finder, hashes: hashes, now: now, dummy: dummy}
+	return &Authenticator{finder: finder, hashes: hashes, now: now, outdated: func(string, keyring.Hashed) {}}
 }
+
+// OnOutdated has fn told of every proven key whose hash is not the current hash
+// key's, with the hash that should be stored. fn must return at once.
+func (a *Authenticator) OnOutdated(fn func(keyID string, fresh keyring.Hashed)) { a.outdated = fn }
 
 // Proven is a client and the key that proved it.
 type Proven struct {
@@ -89,11 +93,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential Credential)
 	known := err == nil
 	switch {
 	case errors.Is(err, ErrNotFound):
-		key, client = a.dummy, &Client{}
+		key, client = &Key{Hashed: keyring.Hashed{KeyID: a.hashes.CurrentID(), Hash: make([]byte, 32)}}, &Client{}
 	case err != nil:
 		return Proven{}, fmt.Errorf("look an API key up: %w", err)
 	}
-	sum, err := a.hashes.HashUnder(key.HashKeyID, keyring.PurposeAPIKey, presented)
+	sum, err := a.hashes.HashUnder(key.Hashed.KeyID, keyring.PurposeAPIKey, presented)
 	if err != nil {
 		return Proven{}, fmt.Errorf("hash an API key: %w", err)
 	}
@@ -113,6 +117,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential Credential)
 	}
 	if refused.Reason != "" {
 		return Proven{}, refused
+	}
+	if key.Hashed.KeyID != a.hashes.CurrentID() {
+		a.outdated(key.ID, a.hashes.Hash(keyring.PurposeAPIKey, presented))
 	}
 	return Proven{Client: client, KeyID: key.ID}, nil
 }

@@ -33,7 +33,7 @@ func setup(tb testing.TB, now func() time.Time) (*clients.Authenticator, records
 	key, err := api.GenerateKey("test")
 	require.NoError(tb, err)
 	known := records{key.ID(): {
-		APIKey: api.APIKey{ID: key.ID(), ClientID: "orders"}, Hash: ring.Hash(keyring.PurposeAPIKey, key.Reveal()), HashKeyID: "h",
+		APIKey: api.APIKey{ID: key.ID(), ClientID: "orders"}, Hashed: ring.Hash(keyring.PurposeAPIKey, key.Reveal()),
 	}}
 	return clients.NewAuthenticator(known, ring, now), known, key.Reveal()
 }
@@ -60,7 +60,7 @@ func TestAuthenticate_AnUnknownHashKeyIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	a, known, key := setup(t, time.Now)
 	for _, k := range known {
-		k.HashKeyID = "gone"
+		k.Hashed.KeyID = "gone"
 	}
 	_, err := a.Authenticate(t.Context(), clients.Credential{ClientID: "orders", APIKey: key})
 	require.ErrorIs(t, err, keyring.ErrUnknownKey)

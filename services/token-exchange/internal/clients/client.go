@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 )
 
 // Grant types that a client can be allowed.
@@ -63,8 +64,7 @@ func (c *Client) Default() string {
 // Key is an API key's record. Hash is a keyed hash of the whole key.
 type Key struct {
 	api.APIKey
-	Hash      []byte
-	HashKeyID string
+	keyring.Hashed
 }
 
 // State says why a key cannot be used at the time, or "".

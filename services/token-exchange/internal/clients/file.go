@@ -69,7 +69,7 @@ type Registry interface {
 	Declare(ctx context.Context, spec api.ClientSpec) error
 	// ImportKey adds a key by its hash, or hashes a known one anew; it never
 	// revives a revoked one. ErrKeyTaken if another client has it.
-	ImportKey(ctx context.Context, clientID, keyID string, hash []byte, hashKeyID string) error
+	ImportKey(ctx context.Context, clientID, keyID string, h keyring.Hashed) error
 }
 
 // Apply brings the registry up to the file.
@@ -83,7 +83,7 @@ func Apply(ctx context.Context, r Registry, hashes *keyring.Ring, f File) error 
 			if err != nil {
 				return fmt.Errorf("client %s: %w", c.ID, err)
 			}
-			if err := r.ImportKey(ctx, c.ID, key.ID(), hashes.Hash(keyring.PurposeAPIKey, key.Reveal()), hashes.CurrentID()); err != nil {
+			if err := r.ImportKey(ctx, c.ID, key.ID(), hashes.Hash(keyring.PurposeAPIKey, key.Reveal())); err != nil {
 				return fmt.Errorf("client %s: import %s: %w", c.ID, path, err)
 			}
 		}

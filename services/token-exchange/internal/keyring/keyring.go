@@ -16,6 +16,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
@@ -27,9 +28,10 @@ var ErrUnknownKey = errors.New("key is not in the key file")
 
 var idPattern = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,64}$`)
 
-// Ring holds the keys of one file.
+// Ring holds the keys of one file. It is safe for concurrent use.
 type Ring struct {
-	keys []key
+	path string
+	keys atomic.Pointer[[]key]
 }
 
 type key struct {
@@ -40,6 +42,16 @@ type key struct {
 // Load reads "<id>:<base64 of 32 bytes>" lines; "#" starts a comment line.
 // Errors never quote a key.
 func Load(path string) (*Ring, error) {
+	keys, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	ring := &Ring{path: path}
+	ring.keys.Store(&keys)
+	return ring, nil
+}
+
+func read(path string) ([]key, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read a key file: %w", err)
@@ -47,7 +59,7 @@ func Load(path string) (*Ring, error) {
 	if len(raw) > maxFileSize {
 		return nil, fmt.Errorf("key file %s is larger than %d bytes", path, maxFileSize)
 	}
-	ring := &Ring{}
+	var keys []key
 	for number, line := range strings.Split(string(raw), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -60,31 +72,40 @@ func Load(path string) (*Ring, error) {
 			return nil, fmt.Errorf("key file %s line %d: want <id>:<base64>", path, number+1)
 		case err != nil || len(secret) != api.SecretKeySize:
 			return nil, fmt.Errorf("key file %s line %d: want the base64 of %d bytes", path, number+1, api.SecretKeySize)
-		case ring.find(id) != nil:
+		case find(keys, id) != nil:
 			return nil, fmt.Errorf("key file %s line %d: the ID stands there twice", path, number+1)
 		}
-		ring.keys = append(ring.keys, key{id: id, secret: secret})
+		keys = append(keys, key{id: id, secret: secret})
 	}
-	if len(ring.keys) == 0 {
+	if len(keys) == 0 {
 		return nil, fmt.Errorf("key file %s holds no key", path)
 	}
-	return ring, nil
+	return keys, nil
 }
 
-// CurrentID names the key that makes new values.
-func (r *Ring) CurrentID() string { return r.keys[0].id }
+func (r *Ring) all() []key { return *r.keys.Load() }
 
-// ID names the key that made the value at this place of Hashes.
-func (r *Ring) ID(i int) string { return r.keys[i].id }
-
-func (r *Ring) find(id string) *key {
-	for i := range r.keys {
-		if r.keys[i].id == id {
-			return &r.keys[i]
+func find(keys []key, id string) *key {
+	for i := range keys {
+		if keys[i].id == id {
+			return &keys[i]
 		}
 	}
 	return nil
 }
+
+// IDs names the keys; the first makes new values.
+func (r *Ring) IDs() []string {
+	keys := r.all()
+	ids := make([]string, len(keys))
+	for i := range keys {
+		ids[i] = keys[i].id
+	}
+	return ids
+}
+
+// CurrentID names the key that makes new values.
+func (r *Ring) CurrentID() string { return r.all()[0].id }
 
 // Purpose separates hashes that must never be comparable.
 type Purpose string
@@ -95,12 +116,21 @@ const (
 	PurposeUser   Purpose = "user"
 )
 
+// Hashed is a hash and the ID of the key that made it.
+type Hashed struct {
+	KeyID string
+	Hash  []byte
+}
+
 // Hash is HMAC-SHA256 under the current key.
-func (r *Ring) Hash(purpose Purpose, value string) []byte { return r.keys[0].hash(purpose, value) }
+func (r *Ring) Hash(purpose Purpose, value string) Hashed {
+	k := &r.all()[0]
+	return Hashed{KeyID: k.id, Hash: k.hash(purpose, value)}
+}
 
 // HashUnder is Hash with the key that made an older value.
 func (r *Ring) HashUnder(id string, purpose Purpose, value string) ([]byte, error) {
-	k := r.find(id)
+	k := find(r.all(), id)
 	if k == nil {
 		return nil, ErrUnknownKey
 	}
@@ -108,10 +138,11 @@ func (r *Ring) HashUnder(id string, purpose Purpose, value string) ([]byte, erro
 }
 
 // Hashes is the value under every key, the current one first: for look-ups by hash.
-func (r *Ring) Hashes(purpose Purpose, value string) [][]byte {
-	all := make([][]byte, len(r.keys))
-	for i := range r.keys {
-		all[i] = r.keys[i].hash(purpose, value)
+func (r *Ring) Hashes(purpose Purpose, value string) []Hashed {
+	keys := r.all()
+	all := make([]Hashed, len(keys))
+	for i := range keys {
+		all[i] = Hashed{KeyID: keys[i].id, Hash: keys[i].hash(purpose, value)}
 	}
 	return all
 }
@@ -127,18 +158,19 @@ func (k *key) hash(purpose Purpose, value string) []byte {
 // Seal encrypts with AES-256-GCM under the current key and binds the result to
 // the additional data: it opens for the same data alone.
 func (r *Ring) Seal(plain, bound []byte) (sealed []byte, keyID string, err error) {
-	aead, err := r.keys[0].aead()
+	k := &r.all()[0]
+	aead, err := k.aead()
 	if err != nil {
 		return nil, "", err
 	}
 	nonce := make([]byte, aead.NonceSize())
 	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the process instead
-	return aead.Seal(nonce, nonce, plain, bound), r.keys[0].id, nil
+	return aead.Seal(nonce, nonce, plain, bound), k.id, nil
 }
 
 // Open decrypts what Seal made under the named key.
 func (r *Ring) Open(keyID string, sealed, bound []byte) ([]byte, error) {
-	k := r.find(keyID)
+	k := find(r.all(), keyID)
 	if k == nil {
 		return nil, ErrUnknownKey
 	}

@@ -74,7 +74,7 @@ func TestHash_SeparatesPurposesAndKeys(t *testing.T) {
 	a, b := api.GenerateSecretKey("a"), api.GenerateSecretKey("b")
 	r, err := ring(t, b+"# the old one\n"+a)
 	require.NoError(t, err)
-	require.NotEqual(t, r.Hash(keyring.PurposeAPIKey, "x"), r.Hash(keyring.PurposeUser, "x"))
+	require.NotEqual(t, r.Hash(keyring.PurposeAPIKey, "x").Hash, r.Hash(keyring.PurposeUser, "x").Hash)
 	all := r.Hashes(keyring.PurposeUser, "x")
 	require.Len(t, all, 2)
 	require.Equal(t, r.Hash(keyring.PurposeUser, "x"), all[0])

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 )
 
 // Sources of a registration.
@@ -67,7 +68,7 @@ func encodeSpec(s api.ClientSpec) ([]byte, error) {
 func (s *Clients) KeyByID(ctx context.Context, id string) (*clients.Key, *clients.Client, error) {
 	k, c := &clients.Key{}, &clients.Client{}
 	var spec []byte
-	targets := append(keyTargets(&k.APIKey), &k.Hash, &k.HashKeyID)
+	targets := append(keyTargets(&k.APIKey), &k.Hash, &k.Hashed.KeyID)
 	targets = append(targets, clientTargets(c, &spec)...)
 	err := s.pool.QueryRow(ctx, `SELECT `+keyColumns+`, k.hash, k.hash_key_id, `+clientColumns+`
 		FROM api_keys k JOIN clients c ON c.id = k.client_id WHERE k.id = $1`, id).Scan(targets...)
@@ -180,10 +181,10 @@ func (s *Clients) Declare(ctx context.Context, spec api.ClientSpec) error {
 }
 
 // ImportKey adds a key that was generated elsewhere by its hash.
-func (s *Clients) ImportKey(ctx context.Context, clientID, keyID string, hash []byte, hashKeyID string) error {
+func (s *Clients) ImportKey(ctx context.Context, clientID, keyID string, h keyring.Hashed) error {
 	tag, err := s.pool.Exec(ctx, `INSERT INTO api_keys (id, client_id, hash, hash_key_id) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, hash_key_id = excluded.hash_key_id
-		WHERE api_keys.client_id = excluded.client_id`, keyID, clientID, hash, hashKeyID)
+		WHERE api_keys.client_id = excluded.client_id`, keyID, clientID, h.Hash, h.KeyID)
 	if err != nil {
 		return fmt.Errorf("upsert a key: %w", err)
 	}
@@ -220,7 +221,7 @@ func (s *Clients) AddKey(ctx context.Context, actor string, k clients.Key) (api.
 			return err
 		}
 		return tx.QueryRow(ctx, `INSERT INTO api_keys (id, client_id, hash, hash_key_id, expires_at) VALUES ($1, $2, $3, $4, $5)
-			RETURNING created_at`, k.ID, k.ClientID, k.Hash, k.HashKeyID, k.ExpiresAt).Scan(&stored.CreatedAt)
+			RETURNING created_at`, k.ID, k.ClientID, k.Hash, k.Hashed.KeyID, k.ExpiresAt).Scan(&stored.CreatedAt)
 	})
 	if err != nil {
 		return api.APIKey{}, fmt.Errorf("insert a key: %w", err)

@@ -65,8 +65,8 @@ func TestApply_AgainAndAgain(t *testing.T) {
 	require.NoError(t, clients.Apply(ctx, s, rotated, load("clients:\n- {id: orders, key_files: ["+keyFile+"]}\n")))
 	k, _, err = s.KeyByID(ctx, key.ID())
 	require.NoError(t, err)
-	require.Equal(t, "b", k.HashKeyID)
-	require.Equal(t, rotated.Hash(keyring.PurposeAPIKey, key.Reveal()), k.Hash)
+	require.Equal(t, "b", k.Hashed.KeyID)
+	require.Equal(t, rotated.Hash(keyring.PurposeAPIKey, key.Reveal()), k.Hashed)
 }
 
 func TestLoadFile_NamesEveryFault(t *testing.T) {
