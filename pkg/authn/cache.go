@@ -3,6 +3,7 @@ package authn
 import (
 	"hash/maphash"
 	"math/bits"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ const (
 	defaultCacheBytes   = 64 << 20
 	// evictionSample is how many entries are looked at to find one to drop.
 	evictionSample = 32
+	// hashedBytes are 360 bits of a signature.
+	hashedBytes = 60
 	// cacheWays is how many entries a group has: one for each byte of its tags.
 	cacheWays = 8
 	// cacheFill is how many of a group's entries are in use when the cache is
@@ -23,25 +26,46 @@ const (
 )
 
 // verified is a token that passed everything but the checks that time changes.
+// What a repeated token needs comes first and lies together.
 type verified struct {
-	principal Principal
-	issuer    *issuer
-	vouched   vouched
-	// ours: the token is for one of Options.Audiences.
-	ours bool
-	size int64
-	hash uint64
+	hash     uint64
+	token    string
+	deadline int64 // Unix seconds from which the token is refused
+	issuer   *issuer
+	vouched  vouched
+	checks   []revocationCheck
+	// clearAt is the change of the revocation list, plus one, up to which none
+	// of checks met an entry; 0 before the first look.
+	clearAt atomic.Uint64
 	// used: it was wanted again since the last look for something to drop.
 	used atomic.Bool
+	// ours: the token is for one of Options.Audiences.
+	ours   bool
+	inline [6]revocationCheck // of most tokens, where checks points to
+
+	size      int64
+	principal Principal
+}
+
+func newVerified(i *issuer, v vouched) *verified { return &verified{issuer: i, vouched: v} }
+
+// settle copies what a repeated token needs out of the principal.
+func (e *verified) settle(audiences []string) {
+	p := &e.principal
+	e.token, e.deadline = p.token, deadlineOf(p.expiresAt.Unix())
+	e.checks = appendRevocationChecks(e.inline[:0], p)
+	p.checks = e.checks
+	e.ours = slices.ContainsFunc(audiences, p.HasAudience)
+	e.size = p.size()
 }
 
 func (e *verified) dead(now time.Time) bool {
-	return !e.issuer.holds(e.vouched, now) || checkExpiry(e.principal.expiresAt.Unix(), now) != nil
+	return now.Unix() >= e.deadline || !e.issuer.holds(e.vouched, now)
 }
 
-// tokenCache remembers verified tokens. A token is looked for by the hash of
-// all of it and found only if all of it is the same: by its signature alone, a
-// forged payload beside a known signature would pass.
+// tokenCache remembers verified tokens. A token is found only if every byte of
+// it is the same: by its signature alone, a forged payload beside a known
+// signature would pass.
 //
 // Reading takes no lock and writes nothing that is shared, but for one flag of
 // an entry, once in a while; so it scales with the cores. Each token has two
@@ -75,7 +99,13 @@ func newTokenCache(cfg CacheConfig) *tokenCache {
 	return c
 }
 
-func (c *tokenCache) hash(token string) uint64 { return maphash.String(c.seed, token) }
+// hash says where to look, no more: what is found there is compared whole. The
+// end of a token is a piece of its signature, which is as good as random, and
+// only tokens whose signature is right get in. To hash a kilobyte would take
+// longer than the rest of the search.
+func (c *tokenCache) hash(token string) uint64 {
+	return maphash.String(c.seed, token[max(0, len(token)-hashedBytes):])
+}
 
 // groups returns the two groups of a hash.
 func (c *tokenCache) groups(hash uint64) [2]int {
@@ -111,7 +141,7 @@ func (c *tokenCache) get(token string, hash uint64) *verified {
 	for _, g := range c.groups(hash) {
 		for m := matching(c.tags[g].Load(), tagOf(hash)); m != 0; m &= m - 1 {
 			e := c.slots[g*cacheWays+bits.TrailingZeros64(m)/8].Load()
-			if e != nil && e.hash == hash && e.principal.token == token {
+			if e != nil && e.hash == hash && e.token == token {
 				if !e.used.Load() {
 					e.used.Store(true)
 				}
@@ -127,13 +157,13 @@ func (c *tokenCache) get(token string, hash uint64) *verified {
 // e is not remembered this time. So a flood of tokens that come once pushes out
 // others of the flood, and not the ones that are in use.
 func (c *tokenCache) put(e *verified, hash uint64, now time.Time) {
-	e.hash, e.size = hash, e.principal.size()
+	e.hash = hash
 	if len(c.tags) == 0 || e.size > c.maxBytes {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.get(e.principal.token, hash); old != nil {
+	if old := c.get(e.token, hash); old != nil {
 		c.removeLocked(old)
 	}
 	for c.entries >= c.maxEntries || c.bytes+e.size > c.maxBytes {

@@ -88,7 +88,8 @@ type RevocationList struct {
 	heartbeat atomic.Int64 // Unix nanoseconds of the newest heartbeat, 0 for none
 
 	entries revocationTable
-	mu      sync.Mutex // Apply
+	changes atomic.Uint64 // how often something was added to entries
+	mu      sync.Mutex    // Apply
 	swept   time.Time
 
 	hooksMu sync.RWMutex

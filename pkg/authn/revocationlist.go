@@ -3,6 +3,7 @@ package authn
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,6 +57,7 @@ func (l *RevocationList) applyLocked(r Revocation) {
 		e.expires = max(unixUp(r.Expires), gone+1)
 	}
 	l.entries.add(r.Key, e)
+	l.changes.Add(1) // after the entry can be found
 }
 
 // MarkLoaded says that the feed has delivered everything there was.
@@ -118,25 +120,65 @@ func (l *RevocationList) OnRevoke(hook func(Revocation)) {
 // Check returns ErrRevoked if anything revokes p: its token ID or an
 // ancestor's, its session, its user, or a client on its way. It takes no lock
 // and never waits for Apply.
-func (l *RevocationList) Check(p *Principal) error {
+func (l *RevocationList) Check(p *Principal) error { return l.check(p.checks) }
+
+func (l *RevocationList) check(checks []revocationCheck) error {
 	if l.entries.live.Load() == 0 {
 		return nil
 	}
-	for i := range p.checks {
-		c := &p.checks[i]
-		e, ok := l.entries.get(c.key)
-		// The clock is read only for an entry that would kill the token.
-		if ok && c.at <= e.before && (e.expires == 0 || unixDown(l.now()) < e.expires) {
+	for len(checks) > 0 {
+		n := min(len(checks), revocationBatch)
+		if l.anyDead(checks[:n]) {
 			return ErrRevoked
 		}
+		checks = checks[n:]
 	}
 	return nil
 }
 
+// checkAgain is check for somebody who remembers when it last found nothing:
+// until something is added, it will find nothing again. A change between the
+// two reads below is one that the next call looks for.
+func (l *RevocationList) checkAgain(checks []revocationCheck, clearAt *atomic.Uint64) error {
+	now := l.changes.Load() + 1
+	if clearAt.Load() == now {
+		return nil
+	}
+	if err := l.check(checks); err != nil {
+		return err
+	}
+	clearAt.Store(now)
+	return nil
+}
+
+// anyDead looks up a batch.
+func (l *RevocationList) anyDead(checks []revocationCheck) bool {
+	// All first words are asked for before the first is needed: most keys are
+	// not in the list, and then waiting for memory is all that this costs.
+	var searches [revocationBatch]revocationSearch
+	for i := range checks {
+		searches[i] = l.entries.search(checks[i].key)
+	}
+	for i := range checks {
+		if searches[i].absent() {
+			continue
+		}
+		e, ok := searches[i].find()
+		// The clock is read only for an entry that would kill the token.
+		if ok && checks[i].at <= e.before && (e.expires == 0 || unixDown(l.now()) < e.expires) {
+			return true
+		}
+	}
+	return false
+}
+
 // revocationChecks hashes once, on the cold path, what Check looks up.
 func revocationChecks(p *Principal) []revocationCheck {
+	return appendRevocationChecks(make([]revocationCheck, 0, 5+len(p.ancestors)), p)
+}
+
+func appendRevocationChecks(checks []revocationCheck, p *Principal) []revocationCheck {
 	originally, issued := unixDown(p.originally), unixDown(p.issuedAt)
-	checks := make([]revocationCheck, 0, 5+len(p.ancestors))
 	add := func(kind RevocationKind, id string, at uint32) {
 		if id != "" {
 			checks = append(checks, revocationCheck{key: NewRevocationKey(kind, id), at: at})

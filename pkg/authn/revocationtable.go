@@ -61,7 +61,7 @@ type revocationSlot struct{ a, b, entry atomic.Uint64 }
 func (t *revocationTable) init() {
 	t.seed = [2]uint64{rand.Uint64(), rand.Uint64()}
 	for i := range t.shards {
-		t.shards[i].groups.Store(&revocationGroups{})
+		t.shards[i].groups.Store(&revocationGroups{tags: make([]atomic.Uint64, 1), slots: make([]revocationSlot, revocationWays)})
 	}
 }
 
@@ -85,10 +85,30 @@ func (t *revocationTable) shard(p place) *revocationShard {
 	return &t.shards[p.hash>>(64-6)]
 }
 
-// get returns the entry of key, expired or not.
-func (t *revocationTable) get(key RevocationKey) (revocationEntry, bool) {
+// revocationBatch is how many keys are looked up together.
+const revocationBatch = 8
+
+// revocationSearch is a look-up under way.
+type revocationSearch struct {
+	place  place
+	groups *revocationGroups
+	tags   uint64 // of the first group
+}
+
+func (t *revocationTable) search(key RevocationKey) revocationSearch {
 	p := t.placeOf(key)
-	slot := t.shard(p).groups.Load().find(p)
+	g := t.shard(p).groups.Load()
+	return revocationSearch{place: p, groups: g, tags: g.tags[g.first(p)].Load()}
+}
+
+// absent reports whether the first group says that the key is not there.
+func (s *revocationSearch) absent() bool {
+	return s.tags&highBits != highBits && matching(s.tags, tagOf(s.place.hash)) == 0
+}
+
+// find returns the entry, expired or not.
+func (s *revocationSearch) find() (revocationEntry, bool) {
+	slot := s.groups.find(s.place)
 	if slot == nil {
 		return revocationEntry{}, false
 	}

@@ -195,24 +195,24 @@ func (v *Verifier) verifyCold(ctx context.Context, token string, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	e := &verified{issuer: i, vouched: voucher}
+	e := newVerified(i, voucher)
 	if err := i.fill(&e.principal, t, c, v.entityTypes, now); err != nil {
 		return nil, err
 	}
-	e.ours = slices.ContainsFunc(v.audiences, e.principal.HasAudience)
+	e.settle(v.audiences)
 	return e, nil
 }
 
 // admit does what every use of a token needs, cached or not.
 func (v *Verifier) admit(e *verified, meant func(*verified) bool, now time.Time) error {
-	if err := checkExpiry(e.principal.expiresAt.Unix(), now); err != nil {
-		return err
+	if now.Unix() >= e.deadline {
+		return ErrExpired
 	}
 	if !meant(e) {
 		return ErrAudience
 	}
 	if v.revocations != nil {
-		return v.revocations.Check(&e.principal)
+		return v.revocations.checkAgain(e.checks, &e.clearAt)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 )
 
@@ -41,5 +42,40 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkRepeated is a token that was seen before, among LiveTokens others,
+// with Revocations in the list; run it with -cpu 1,2.
+func BenchmarkRepeated(b *testing.B) {
+	issuer, err := NewIssuer("ES256")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(issuer.Close)
+	live, err := NewLive(context.Background(), issuer)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(live.Verifier.Close)
+	ctx := context.Background()
+	for _, c := range []struct {
+		name string
+		op   func(context.Context) Op
+	}{{"Verify", live.Verify}, {"WhileListChanges", live.WhileListChanges}, {"Middleware", live.Middleware}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var start atomic.Int64
+			b.RunParallel(func(pb *testing.PB) {
+				op, n := c.op(ctx), int(start.Add(LiveTokens/3))
+				for pb.Next() {
+					if err := op(n); err != nil {
+						b.Error(err)
+						return
+					}
+					n++
+				}
+			})
+		})
 	}
 }

@@ -24,27 +24,36 @@ func main() {
 	rounds := flag.Int("rounds", 15, "rounds that count")
 	slice := flag.Duration("slice", 40*time.Millisecond, "CPU time for each contender in each round")
 	algs := flag.String("algs", strings.Join(bench.Algorithms(), ","), "algorithms, separated by commas")
+	only := flag.String("only", "", "measure only rows whose name has this in it, and the first")
 	flag.Parse()
-	if err := run(context.Background(), os.Stdout, strings.Split(*algs, ","), *rounds, *slice); err != nil {
+	s := settings{algs: strings.Split(*algs, ","), only: *only, rounds: *rounds, slice: *slice}
+	if err := s.run(context.Background(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "ratios:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, w io.Writer, algs []string, rounds int, slice time.Duration) error {
+type settings struct {
+	algs   []string
+	only   string
+	rounds int
+	slice  time.Duration
+}
+
+func (s settings) run(ctx context.Context, w io.Writer) error {
 	var names []string
-	columns := make([][]bench.Result, len(algs))
-	for n, alg := range algs {
-		fmt.Fprintf(os.Stderr, "%s: signing tokens, then %d rounds\n", alg, rounds)
+	columns := make([][]bench.Result, len(s.algs))
+	for n, alg := range s.algs {
+		fmt.Fprintf(os.Stderr, "%s: signing tokens, then %d rounds\n", alg, s.rounds)
 		var err error
-		if names, columns[n], err = measure(ctx, alg, rounds, slice); err != nil {
+		if names, columns[n], err = s.measure(ctx, alg); err != nil {
 			return fmt.Errorf("%s: %w", alg, err)
 		}
 	}
-	return table(w, algs, names, columns, rounds, slice)
+	return s.table(w, names, columns)
 }
 
-func measure(ctx context.Context, alg string, rounds int, slice time.Duration) ([]string, []bench.Result, error) {
+func (s settings) measure(ctx context.Context, alg string) ([]string, []bench.Result, error) {
 	issuer, err := bench.NewIssuer(alg)
 	if err != nil {
 		return nil, nil, err
@@ -62,24 +71,26 @@ func measure(ctx context.Context, alg string, rounds int, slice time.Duration) (
 			return nil, nil, fmt.Errorf("%s: %w", c.Name, err)
 		}
 		defer done()
-		names = append(names, c.Name)
-		ops = append(ops, func(n int) error { return verify(ctx, tokens[n%len(tokens)]) })
+		if len(ops) == 0 || strings.Contains(c.Name, s.only) {
+			names = append(names, c.Name)
+			ops = append(ops, func(n int) error { return verify(ctx, tokens[n%len(tokens)]) })
+		}
 	}
 	live, err := bench.NewLive(ctx, issuer)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer live.Verifier.Close()
-	names = append(names, "authn, repeated token", "authn, repeated token through Middleware")
-	ops = append(ops, live.Verify(ctx), live.Middleware(ctx))
-	results, err := bench.Compare(ops, rounds, slice)
+	names = append(names, "authn, repeated token", "authn, repeated while the list changes", "authn, repeated through Middleware")
+	ops = append(ops, live.Verify(ctx), live.WhileListChanges(ctx), live.Middleware(ctx))
+	results, err := bench.Compare(ops, s.rounds, s.slice)
 	return names, results, err
 }
 
-func table(w io.Writer, algs, names []string, columns [][]bench.Result, rounds int, slice time.Duration) error {
+func (s settings) table(w io.Writer, names []string, columns [][]bench.Result) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| CPU per verification; × the bare signature check | %s | allocs | bytes |\n", strings.Join(algs, " | "))
-	fmt.Fprintf(&b, "|---|%s---|---|\n", strings.Repeat("---|", len(algs)))
+	fmt.Fprintf(&b, "| CPU per verification; × the bare signature check | %s | allocs | bytes |\n", strings.Join(s.algs, " | "))
+	fmt.Fprintf(&b, "|---|%s---|---|\n", strings.Repeat("---|", len(s.algs)))
 	for row, name := range names {
 		fmt.Fprintf(&b, "| %s |", name)
 		var allocs, bytes []float64
@@ -89,7 +100,7 @@ func table(w io.Writer, algs, names []string, columns [][]bench.Result, rounds i
 		}
 		fmt.Fprintf(&b, " %s | %s |\n", span(allocs), span(bytes))
 	}
-	fmt.Fprintf(&b, "\nMedian of %d interleaved rounds of %s each, quartiles in brackets; columns of allocs and bytes: least to most over the algorithms.\n", rounds, slice)
+	fmt.Fprintf(&b, "\nMedian of %d interleaved rounds of %s each, quartiles in brackets; columns of allocs and bytes: least to most over the algorithms.\n", s.rounds, s.slice)
 	fmt.Fprintf(&b, "Repeated: %d live tokens in random order, %d revocations in the list. %s\n", bench.LiveTokens, bench.Revocations, machine())
 	_, err := io.WriteString(w, b.String())
 	return err
