@@ -94,6 +94,9 @@ func find(keys []key, id string) *key {
 	return nil
 }
 
+// Has reports whether the file has the key.
+func (r *Ring) Has(id string) bool { return find(r.all(), id) != nil }
+
 // IDs names the keys; the first makes new values.
 func (r *Ring) IDs() []string {
 	keys := r.all()

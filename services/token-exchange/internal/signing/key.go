@@ -20,7 +20,12 @@ type Record struct {
 	EncryptionKeyID string
 	CreatedAt       time.Time
 	ActivatesAt     time.Time
+	// RetiresAt ends the key before its time: from then on it neither signs nor
+	// is published. Zero: the schedule decides.
+	RetiresAt time.Time
 }
+
+func (r Record) retired(now time.Time) bool { return !r.RetiresAt.IsZero() && !r.RetiresAt.After(now) }
 
 // Key is a key in memory.
 type Key struct {
@@ -54,6 +59,18 @@ func newRecord(algorithm string, ring *keyring.Ring, now, activates time.Time) (
 // bound is what the sealed key is bound to: a row whose kid or algorithm was
 // exchanged does not open.
 func (r Record) bound() []byte { return []byte("signing-key\x00" + r.Algorithm + "\x00" + r.KeyID) }
+
+// resealed is the record with its private part under the current key.
+func (r Record) resealed(ring *keyring.Ring) (Record, error) {
+	der, err := ring.Open(r.EncryptionKeyID, r.Sealed, r.bound())
+	if err != nil {
+		return r, fmt.Errorf("open signing key %s: %w", r.KeyID, err)
+	}
+	if r.Sealed, r.EncryptionKeyID, err = ring.Seal(der, r.bound()); err != nil {
+		return r, fmt.Errorf("seal signing key %s: %w", r.KeyID, err)
+	}
+	return r, nil
+}
 
 func (r Record) open(ring *keyring.Ring) (*Key, error) {
 	der, err := ring.Open(r.EncryptionKeyID, r.Sealed, r.bound())

@@ -2,12 +2,12 @@ package signing
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,15 +18,15 @@ import (
 // ErrNoKey: no key may sign yet, because none could be loaded.
 var ErrNoKey = errors.New("no signing key is loaded")
 
-// Plan is what a Store carries out: see Rotate.
-type Plan func(keys []Record) (created []Record, removed []string, err error)
+// ErrStale: the keys were read too long ago to sign: they may have been replaced.
+var ErrStale = errors.New("the signing keys were read too long ago")
 
 // Store keeps the keys.
 type Store interface {
 	// SigningKeys lists all keys in the order in which they sign.
 	SigningKeys(ctx context.Context) ([]Record, error)
 	// Rotate runs plan over all keys while no other replica can, applies what it
-	// decides, and returns the keys as they then are.
+	// decides, records who asked for it, and returns the keys as they then are.
 	Rotate(ctx context.Context, plan Plan) ([]Record, error)
 }
 
@@ -43,9 +43,9 @@ type Ring struct {
 }
 
 type state struct {
-	keys []*Key // in the order in which they sign
-	set  []byte // the JWKS document
-	etag string
+	keys   []*Key // in the order in which they sign
+	views  []view // in the order of time
+	readAt time.Time
 }
 
 // NewRing makes an empty ring. Rotate fills it.
@@ -54,32 +54,34 @@ func NewRing(store Store, secrets *keyring.Ring, schedule Schedule, now func() t
 }
 
 // Rotate makes the key that is due, removes those that are past their
-// retention, and loads the result. Any replica may call it at any time.
+// retention, seals anew what an older key sealed, and loads the result. Any
+// replica may call it at any time; only where something is due it costs a lock.
 func (r *Ring) Rotate(ctx context.Context) error {
-	records, err := r.store.Rotate(ctx, func(keys []Record) ([]Record, []string, error) {
-		now := r.now().UTC().Truncate(time.Microsecond) // as PostgreSQL keeps it
-		activates, create, removed := r.schedule.plan(keys, now)
-		if !create {
-			return nil, removed, nil
-		}
-		made, err := newRecord(r.schedule.Algorithm, r.secrets, now, activates)
-		if err != nil {
-			return nil, nil, err
-		}
-		r.log.InfoContext(ctx, "signing key made", "kid", made.KeyID, "algorithm", made.Algorithm, "activates_at", made.ActivatesAt)
-		return []Record{made}, removed, nil
-	})
+	began := r.now()
+	records, err := r.store.SigningKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("rotate the signing keys: %w", err)
+		return fmt.Errorf("read the signing keys: %w", err)
 	}
-	return r.load(records)
+	if !r.due(records) {
+		return r.load(records, began)
+	}
+	return r.change(ctx, func(keys []Record) (Change, error) { return r.scheduled(ctx, keys) })
+}
+
+func (r *Ring) due(keys []Record) bool {
+	_, create, removed := r.schedule.plan(keys, r.instant())
+	return create || len(removed) > 0 || slices.ContainsFunc(keys, func(k Record) bool {
+		return k.EncryptionKeyID != r.secrets.CurrentID() && r.secrets.Has(k.EncryptionKeyID)
+	})
 }
 
 // retryEvery is how soon a rotation that failed is tried again.
 const retryEvery = time.Second
 
-// Run rotates now and then every interval, until ctx ends.
+// Run rotates now and then every interval, until ctx ends; at least often enough
+// for another replica's emergency rotation to be known before it takes effect.
 func (r *Ring) Run(ctx context.Context, interval time.Duration) error {
+	interval = min(interval, EmergencyLead/5)
 	for {
 		wait := interval
 		if err := r.Rotate(ctx); err != nil && ctx.Err() == nil {
@@ -97,37 +99,45 @@ func (r *Ring) Run(ctx context.Context, interval time.Duration) error {
 }
 
 // load opens what is new; a key is decrypted once.
-func (r *Ring) load(records []Record) error {
+func (r *Ring) load(records []Record, readAt time.Time) error {
 	opened := map[string]*Key{}
 	if old := r.state.Load(); old != nil {
 		for _, k := range old.keys {
 			opened[k.KeyID] = k
 		}
 	}
-	next := &state{}
-	set := struct {
-		Keys []JWK `json:"keys"`
-	}{Keys: []JWK{}}
+	next := &state{readAt: readAt}
 	for _, record := range records {
-		k := opened[record.KeyID]
-		if k == nil {
-			var err error
-			if k, err = record.open(r.secrets); err != nil {
-				return err
-			}
+		if k := opened[record.KeyID]; k != nil {
+			next.keys = append(next.keys, &Key{Record: record, private: k.private})
+			continue
+		}
+		k, err := record.open(r.secrets)
+		if err != nil {
+			return err
 		}
 		next.keys = append(next.keys, k)
-		set.Keys = append(set.Keys, record.Public)
 	}
-	raw, err := json.Marshal(set)
-	if err != nil {
-		return fmt.Errorf("encode the key set: %w", err)
+	var err error
+	if next.views, err = views(next.keys); err != nil {
+		return err
 	}
-	sum := sha256.Sum256(raw)
-	next.set, next.etag = raw, `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
-	r.state.Store(next)
+	r.install(next)
 	r.once.Do(func() { close(r.loaded) })
 	return nil
+}
+
+// install keeps the newer of two states: a slow read must not undo a rotation.
+func (r *Ring) install(next *state) {
+	for {
+		old := r.state.Load()
+		if old != nil && old.readAt.After(next.readAt) {
+			return
+		}
+		if r.state.CompareAndSwap(old, next) {
+			return
+		}
+	}
 }
 
 // Loaded is closed once there are keys.
@@ -139,7 +149,32 @@ func (r *Ring) KeySet() (document []byte, etag string, ok bool) {
 	if s == nil {
 		return nil, "", false
 	}
-	return s.set, s.etag, true
+	now := r.now()
+	v := s.views[0]
+	for _, later := range s.views[1:] {
+		if !later.from.After(now) {
+			v = later
+		}
+	}
+	return v.document, v.etag, true
+}
+
+// Keys lists the keys without their private parts, in the order in which they
+// sign, and the ID of the one that signs now.
+func (r *Ring) Keys() (records []Record, signer string) {
+	s := r.state.Load()
+	if s == nil {
+		return nil, ""
+	}
+	for _, k := range s.keys {
+		record := k.Record
+		record.Sealed = nil
+		records = append(records, record)
+	}
+	if k, err := r.current(); err == nil {
+		signer = k.KeyID
+	}
+	return records, signer
 }
 
 // Ready returns nil when a key may sign.
@@ -148,15 +183,18 @@ func (r *Ring) Ready() error {
 	return err
 }
 
-// current is the last key whose time has come.
+// current is the last key whose time has come and is not over.
 func (r *Ring) current() (*Key, error) {
 	s := r.state.Load()
 	if s == nil {
 		return nil, ErrNoKey
 	}
 	now := r.now()
+	if now.Sub(s.readAt) >= EmergencyLead {
+		return nil, ErrStale
+	}
 	for i := len(s.keys) - 1; i >= 0; i-- {
-		if !s.keys[i].ActivatesAt.After(now) {
+		if !s.keys[i].ActivatesAt.After(now) && !s.keys[i].retired(now) {
 			return s.keys[i], nil
 		}
 	}

@@ -40,16 +40,24 @@ func (s Schedule) Faults(minLife time.Duration) []error {
 // plan decides what a rotation does: whether a key is made, from when it
 // signs, and which are removed. keys are in the order in which they sign.
 func (s Schedule) plan(keys []Record, now time.Time) (activates time.Time, create bool, remove []string) {
-	for i := range keys {
-		if i+1 < len(keys) && !keys[i+1].ActivatesAt.Add(s.RetainFor).After(now) {
-			remove = append(remove, keys[i].KeyID)
+	var kept []Record
+	for _, k := range keys {
+		if k.retired(now) {
+			remove = append(remove, k.KeyID)
+		} else if k.RetiresAt.IsZero() {
+			kept = append(kept, k)
 		}
 	}
-	if len(keys) == 0 {
-		// Nobody has a key set of ours yet: nothing to wait for.
-		return now, true, nil
+	for i := range kept {
+		if i+1 < len(kept) && !kept[i+1].ActivatesAt.Add(s.RetainFor).After(now) {
+			remove = append(remove, kept[i].KeyID)
+		}
 	}
-	newest := keys[len(keys)-1]
+	if len(kept) == 0 {
+		// Nobody has a key set of ours yet: nothing to wait for.
+		return now, true, remove
+	}
+	newest := kept[len(kept)-1]
 	due := newest.ActivatesAt.Add(s.RotateEvery)
 	if newest.Algorithm != s.Algorithm {
 		due = now

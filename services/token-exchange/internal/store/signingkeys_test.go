@@ -100,6 +100,8 @@ func TestRotate_PublishesBeforeItSigns(t *testing.T) {
 	second := published[1]
 
 	c.Advance(day - time.Second)
+	require.ErrorIs(t, r.Ready(), signing.ErrStale, "whoever read the keys too long ago does not sign")
+	require.NoError(t, r.Rotate(ctx))
 	_, signer = kids(t, r)
 	require.Equal(t, first, signer)
 	c.Advance(time.Second)
@@ -133,6 +135,7 @@ func TestRotate_ANewAlgorithmIsPublishedFirst(t *testing.T) {
 		published, signer := kids(t, next)
 		require.Equal(t, first, signer)
 		c.Advance(day)
+		require.NoError(t, next.Rotate(ctx))
 		published2, signer := kids(t, next)
 		require.Equal(t, published, published2)
 		require.Equal(t, published[len(published)-1], signer)

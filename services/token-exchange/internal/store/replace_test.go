@@ -1,0 +1,110 @@
+package store_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/shadowless/shadowless/services/token-exchange/api"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
+)
+
+// TestReplace_EveryReplicaAtOnce: two replicas never disagree, also when one of
+// them has not heard of it.
+func TestReplace_EveryReplicaAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx, db, c := context.Background(), database(t), &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	s := secrets(t, "a")
+	a, b := newRing(db, s, schedule, c), newRing(db, s, schedule, c)
+	require.NoError(t, a.Rotate(ctx))
+	require.NoError(t, a.Announce(ctx, "operator"))
+	require.NoError(t, a.Announce(ctx, "operator"), "one that waits is enough")
+	require.NoError(t, b.Rotate(ctx))
+	published, first := kids(t, a)
+	require.Len(t, published, 2)
+
+	require.NoError(t, a.Replace(ctx, "operator"))
+	withNew, signer := kids(t, a)
+	require.Len(t, withNew, 3, "the new key is published before it signs")
+	require.Equal(t, first, signer)
+	next := withNew[1] // between the one that signs and the one that was announced
+	require.NotContains(t, published, next)
+	_, etag, _ := a.KeySet()
+
+	c.Advance(signing.EmergencyLead - time.Second)
+	require.NoError(t, a.Rotate(ctx))
+	_, signer = kids(t, a)
+	require.Equal(t, first, signer)
+	_, signer = kids(t, b)
+	require.Equal(t, first, signer, "b has not heard of it")
+
+	c.Advance(time.Second)
+	published, signer = kids(t, a)
+	require.Equal(t, []string{next}, published, "without another read")
+	require.Equal(t, next, signer)
+	_, changed, _ := a.KeySet()
+	require.NotEqual(t, etag, changed)
+	require.ErrorIs(t, b.Ready(), signing.ErrStale, "b signs nothing until it has read the keys")
+	_, err := b.Sign("at+jwt", map[string]any{})
+	require.ErrorIs(t, err, signing.ErrStale)
+	require.NoError(t, b.Rotate(ctx))
+	published, signer = kids(t, b)
+	require.Equal(t, []string{next}, published)
+	require.Equal(t, next, signer)
+
+	var rows, changes int
+	require.NoError(t, db.Pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM signing_keys), (SELECT count(*) FROM changes WHERE actor = 'operator')`).Scan(&rows, &changes))
+	require.Equal(t, 1, rows, "nothing is left of a key that others may know")
+	require.Equal(t, 2, changes)
+}
+
+// TestReplace_AgainBeforeItTookEffect ends the first new key too.
+func TestReplace_AgainBeforeItTookEffect(t *testing.T) {
+	t.Parallel()
+	ctx, db, c := context.Background(), database(t), &clock{now: time.Now()}
+	r := newRing(db, secrets(t, "a"), schedule, c)
+	require.NoError(t, r.Rotate(ctx))
+	require.NoError(t, r.Replace(ctx, "operator"))
+	c.Advance(5 * time.Second)
+	require.NoError(t, r.Replace(ctx, "operator"))
+	for range 5 {
+		c.Advance(5 * time.Second)
+		require.NoError(t, r.Rotate(ctx))
+		require.NoError(t, r.Ready(), "there is a key at every moment")
+	}
+	published, signer := kids(t, r)
+	require.Equal(t, []string{signer}, published)
+}
+
+// TestRotate_SealsAnew carries the keys over to a new key-encryption key while
+// tokens are signed, without a restart.
+func TestRotate_SealsAnew(t *testing.T) {
+	t.Parallel()
+	ctx, db, c := context.Background(), database(t), &clock{now: time.Now()}
+	file := filepath.Join(t.TempDir(), "keys")
+	old, next := api.GenerateSecretKey("e1"), api.GenerateSecretKey("e2")
+	require.NoError(t, os.WriteFile(file, []byte(old), 0o600))
+	load := func() *keyring.Ring {
+		ring, err := keyring.Load(file)
+		require.NoError(t, err)
+		return ring
+	}
+	require.NoError(t, newRing(db, load(), schedule, c).Rotate(ctx))
+	require.NoError(t, os.WriteFile(file, []byte(next+old), 0o600))
+	r := newRing(db, load(), schedule, c)
+	require.NoError(t, r.Rotate(ctx))
+	_, signer := kids(t, r)
+	var sealedBy string
+	require.NoError(t, db.Pool.QueryRow(ctx, `SELECT encryption_key_id FROM signing_keys`).Scan(&sealedBy))
+	require.Equal(t, "e2", sealedBy)
+	require.NoError(t, os.WriteFile(file, []byte(next), 0o600))
+	alone := newRing(db, load(), schedule, c)
+	require.NoError(t, alone.Rotate(ctx))
+	_, same := kids(t, alone)
+	require.Equal(t, signer, same)
+}
