@@ -33,10 +33,11 @@ func (c *demoCommand) alone(ctx context.Context) (err error) {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
 	fmt.Println("No system is running here: starting one for the demo …")
-	ports, err := devstack.FreePorts()
+	ports, release, err := devstack.FreePorts()
 	if err != nil {
 		return err
 	}
+	defer release()
 	stack, err := devstack.Start(ctx, devstack.Config{StateDir: dir, As: c.As, Ports: ports, SkipFsync: true})
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))

@@ -39,23 +39,30 @@ func DefaultPorts() Ports {
 	}
 }
 
-// FreePorts are a block of ports that was free a moment ago, for tests and for a
-// demo beside a running system. They lie below the range from which the kernel
-// takes the ports of outgoing connections: one taken from ":0" and closed again
-// was sometimes gone before its service came up.
-func FreePorts() (Ports, error) {
+// FreePorts are a block of ports that nothing uses, for tests and for a demo
+// beside a running system; release lets others take the block. They lie below the
+// range from which the kernel takes the ports of outgoing connections: one taken
+// from ":0" and closed again was sometimes gone before its service came up. A
+// listener on the block's last port keeps other callers away until release.
+func FreePorts() (ports Ports, release func(), err error) {
 	const first, last, block, attempts = 10_000, 32_000, 16, 100
 	for range attempts {
 		base := first + block*rand.IntN((last-first)/block)
+		guard, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+block-1)))
+		if err != nil {
+			continue
+		}
 		ports := Ports{}
 		for i, name := range Listeners {
 			ports[name] = base + i
 		}
+		release := func() { _ = guard.Close() } // nothing was accepted
 		if ports.InUse() == nil {
-			return ports, nil
+			return ports, release, nil
 		}
+		release()
 	}
-	return nil, errors.New("no block of free ports was found")
+	return nil, nil, errors.New("no block of free ports was found")
 }
 
 // Address of a listener, host:port.

@@ -23,8 +23,9 @@ func stateDir(t *testing.T) string {
 func TestStart_BringsEverythingUpAndFindsItsDataAgain(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	ports, err := devstack.FreePorts()
+	ports, release, err := devstack.FreePorts()
 	require.NoError(t, err)
+	t.Cleanup(release)
 	cfg := devstack.Config{StateDir: stateDir(t), Ports: ports, SkipFsync: true}
 	for range 2 {
 		stack, err := devstack.Start(ctx, cfg)

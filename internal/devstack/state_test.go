@@ -55,8 +55,9 @@ func TestOpenState_RefusesARelativeFolder(t *testing.T) {
 
 func TestPorts_NamesEachThatIsInUse(t *testing.T) {
 	t.Parallel()
-	ports, err := devstack.FreePorts()
+	ports, release, err := devstack.FreePorts()
 	require.NoError(t, err)
+	t.Cleanup(release)
 	require.NoError(t, ports.InUse())
 	l, err := net.Listen("tcp", ports.Address(devstack.Billing))
 	require.NoError(t, err)

@@ -38,8 +38,9 @@ func start(t *testing.T, as string) *devstack.Stack {
 	// Not t.TempDir: as root, Postgres runs as another user, who must get in.
 	dir, err := os.MkdirTemp("", "shadowless-e2e-")
 	require.NoError(t, err)
-	ports, err := devstack.FreePorts()
+	ports, release, err := devstack.FreePorts()
 	require.NoError(t, err)
+	t.Cleanup(release)
 	stack, err := devstack.Start(context.Background(), devstack.Config{StateDir: dir, As: as, Ports: ports, SkipFsync: true})
 	require.NoError(t, err)
 	t.Cleanup(func() {

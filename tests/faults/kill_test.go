@@ -50,37 +50,41 @@ func TestKill_BillingWhileOrdersArePlaced(t *testing.T) {
 	ctx := context.Background()
 	s := start(t, devstack.Billing)
 	c := alice(t, s)
-	const workers, kills = 4, 3
+	// Each round wants so many orders, and billing dies when a few are placed.
+	const workers, kills, perKill, beforeKill = 4, 3, 40, 10
 	var accepted sync.Map
 	var count atomic.Int64
-	stop := make(chan struct{})
+	wanted := make(chan struct{}, perKill)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				order, err := c.orders.Place(ctx, c.Token, uuid.NewString(), basket)
-				if err == nil { // anything else was not accepted
-					accepted.Store(order.ID, true)
-					count.Add(1)
+			for range wanted {
+				key := uuid.NewString()
+				for { // until it is accepted: the same key makes it one order
+					order, err := c.orders.Place(ctx, c.Token, key, basket)
+					if err == nil {
+						accepted.Store(order.ID, true)
+						count.Add(1)
+						break
+					}
+					if t.Context().Err() != nil {
+						return
+					}
 				}
 			}
 		})
 	}
-	for range kills {
-		before := count.Load()
-		require.Eventually(t, func() bool { return count.Load() >= before+10 }, patience, poll, "orders go on while billing is up")
+	for round := range int64(kills) {
+		for range perKill {
+			wanted <- struct{}{}
+		}
+		require.Eventually(t, func() bool { return count.Load() >= round*perKill+beforeKill }, patience, poll, "orders go on while billing is up")
 		s.kill()
-		down := count.Load()
-		require.Eventually(t, func() bool { return count.Load() >= down+5 }, patience, poll, "orders are accepted while billing is down")
+		require.Eventually(t, func() bool { return count.Load() >= (round+1)*perKill }, patience, poll, "orders are accepted while billing is down")
 		s.launch()
 		s.ready()
 	}
-	close(stop)
+	close(wanted)
 	group.Wait()
 
 	url, err := config.ReadSecretFile(s.Running.SecretFile(devstack.DatabaseName(devstack.Billing) + "_migrator.url"))

@@ -72,8 +72,9 @@ func start(t *testing.T, service string) *system {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "shadowless-faults-")
 	require.NoError(t, err)
-	ports, err := devstack.FreePorts()
+	ports, release, err := devstack.FreePorts()
 	require.NoError(t, err)
+	t.Cleanup(release)
 	stack, err := devstack.Start(context.Background(), devstack.Config{StateDir: dir, Ports: ports, SkipFsync: true, Without: []string{service}})
 	require.NoError(t, err)
 	s := &system{Stack: stack, t: t, service: service}
