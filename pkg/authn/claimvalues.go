@@ -50,7 +50,12 @@ func readArray(value string) ([]string, error) {
 	if value[0] != '[' {
 		return nil, errNotArray
 	}
-	return appendStrings(make([]string, 0, count(value)), value)
+	var buf [16]string // on the stack, so that the copy is the only allocation
+	list, err := appendStrings(buf[:0], value)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{}, list...), nil
 }
 
 // appendStrings appends the elements of an array, all of which must be strings.

@@ -77,31 +77,36 @@ func readGrants(value string) (grants, error) {
 	if value[0] != '{' {
 		return nil, errors.New("must be an object")
 	}
-	keys, total := 0, 0
-	for c := inside(value); ; keys++ {
-		_, names, ok := c.member()
+	// Collected on the stack, where they fit, and then copied in their exact size.
+	type entry struct {
+		key   string
+		names int // how many
+	}
+	var entryBuf [8]entry
+	var nameBuf [32]string
+	entries, names := entryBuf[:0], nameBuf[:0]
+	for c := inside(value); ; {
+		quoted, list, ok := c.member()
 		if !ok {
 			break
 		}
-		if names[0] != '[' {
-			return nil, errNotArray
-		}
-		total += count(names)
-	}
-	g, all := make(grants, 0, keys), make([]string, 0, total)
-	for c := inside(value); ; {
-		name, names, ok := c.member()
-		if !ok {
-			return g.sorted(), nil
-		}
-		key, err := unquote(name)
+		key, err := unquote(quoted)
 		if err != nil {
 			return nil, err
 		}
-		from := len(all)
-		if all, err = appendStrings(all, names); err != nil {
+		if list[0] != '[' {
+			return nil, errNotArray
+		}
+		from := len(names)
+		if names, err = appendStrings(names, list); err != nil {
 			return nil, err
 		}
-		g = append(g, grant{key: key, names: all[from:len(all):len(all)]})
+		entries = append(entries, entry{key: key, names: len(names) - from})
 	}
+	g, all := make(grants, len(entries)), append([]string(nil), names...)
+	for i, e := range entries {
+		g[i] = grant{key: e.key, names: all[:e.names:e.names]}
+		all = all[e.names:]
+	}
+	return g.sorted(), nil
 }

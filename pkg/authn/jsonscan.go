@@ -98,20 +98,6 @@ func compositeEnd(text string, i int) int {
 	return i
 }
 
-// count returns how many elements an array or members an object has.
-func count(text string) int {
-	n := 0
-	for c := inside(text); ; n++ {
-		if _, ok := c.element(); !ok {
-			break
-		}
-	}
-	if text[0] == '{' {
-		n /= 2
-	}
-	return n
-}
-
 // trimJSON cuts the white space around a JSON text.
 func trimJSON(text string) string { return strings.Trim(text, " \n\t\r") }
 

@@ -29,6 +29,7 @@ type compactToken struct {
 	raw          string
 	signingInput string
 	header       joseHeader
+	headerKnown  bool // it came from a headerMemo
 	payload      string
 	// payloadValid: the payload is valid JSON, so jsonscan.go may take it apart.
 	payloadValid bool
@@ -46,7 +47,10 @@ func malformed(format string, args ...any) error {
 
 // parseCompact reads a compact JWS (RFC 7515, section 3.1) in its one
 // canonical spelling.
-func parseCompact(token string) (compactToken, error) {
+func parseCompact(token string) (compactToken, error) { return parseCompactWith(nil, token) }
+
+// parseCompactWith does so with a memory of headers.
+func parseCompactWith(memo *headerMemo, token string) (compactToken, error) {
 	if len(token) > maxTokenBytes {
 		return compactToken{}, malformed("larger than %d bytes", maxTokenBytes)
 	}
@@ -61,7 +65,7 @@ func parseCompact(token string) (compactToken, error) {
 	t := compactToken{raw: token, signingInput: token[:len(head)+1+len(payload)]}
 	// One buffer for all three parts; only the payload is copied out of it.
 	buf := make([]byte, 0, strict.DecodedLen(len(token)))
-	buf, header, err := decodePart(buf, head)
+	buf, err := t.readHeader(memo, buf, head)
 	if err != nil {
 		return compactToken{}, malformed("header: %w", err)
 	}
@@ -72,11 +76,21 @@ func parseCompact(token string) (compactToken, error) {
 	if _, t.signature, err = decodePart(buf, sig); err != nil {
 		return compactToken{}, malformed("signature: %w", err)
 	}
-	if t.header, err = parseHeader(header); err != nil {
-		return compactToken{}, malformed("header: %w", err)
-	}
 	t.payload, t.payloadValid = string(body), validJSON(body)
 	return t, nil
+}
+
+func (t *compactToken) readHeader(memo *headerMemo, buf []byte, encoded string) ([]byte, error) {
+	if memo != nil {
+		if t.header, t.headerKnown = memo.find(encoded); t.headerKnown {
+			return buf, nil
+		}
+	}
+	buf, data, err := decodePart(buf, encoded)
+	if err == nil {
+		t.header, err = parseHeader(data)
+	}
+	return buf, err
 }
 
 // decodePart appends what part stands for to buf, and returns that end of it too.

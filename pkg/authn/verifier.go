@@ -42,6 +42,7 @@ type Verifier struct {
 	revocations *RevocationList
 	entityTypes map[string]string
 	cache       *tokenCache
+	headers     *headerMemo
 	log         *slog.Logger
 	now         func() time.Time
 }
@@ -72,6 +73,7 @@ func New(ctx context.Context, cfg Config, opts Options) (*Verifier, error) {
 		revocations: opts.Revocations,
 		entityTypes: maps.Clone(cfg.EntityTypes),
 		cache:       newTokenCache(cfg.Cache),
+		headers:     newHeaderMemo(),
 		log:         opts.Logger,
 		now:         opts.Now,
 	}
@@ -172,7 +174,7 @@ func (v *Verifier) again(e *verified, meant func(*verified) bool, now time.Time)
 
 // verifyCold does everything that does not change while a token lives.
 func (v *Verifier) verifyCold(ctx context.Context, token string, now time.Time) (*verified, error) {
-	t, err := parseCompact(token)
+	t, err := parseCompactWith(v.headers, token)
 	if err != nil {
 		return nil, err
 	}
@@ -191,6 +193,7 @@ func (v *Verifier) verifyCold(ctx context.Context, token string, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
+	v.headers.remember(t)
 	c, err := decodeClaims(t, i.plan)
 	if err != nil {
 		return nil, err
