@@ -148,8 +148,14 @@ func (s *Clients) Update(ctx context.Context, actor, id string, edit func(*clien
 		if err != nil {
 			return err
 		}
+		blocked := c.Blocked
 		if err := edit(c); err != nil {
 			return err
+		}
+		if c.Blocked && !blocked {
+			if err := endClient(ctx, tx, id); err != nil {
+				return err
+			}
 		}
 		raw, err := encodeSpec(c.ClientSpec)
 		if err != nil {
