@@ -17,15 +17,22 @@ func Access() access.Table {
 	everybody := []access.Rule{access.Public()}
 	return access.Table{Service: Name, Routes: []access.Route{
 		{Pattern: "POST /oauth/token", Allow: everybody, Doc: "get a token; the client authenticates with its API key (RFC 6749, RFC 8693)"},
+		{Pattern: "POST /oauth/introspect", Allow: everybody, Doc: "whether a token is alive; the client authenticates as for a token (RFC 7662)"},
+		{Pattern: "POST /oauth/revoke", Allow: everybody, Doc: "end a token that one fetched, or an API key that one holds (RFC 7009)"},
 		{Pattern: "POST /api/auth/api-key/exchange", Allow: everybody, Doc: "Auther's exchange of an API key for a token"},
 		{Pattern: "GET /.well-known/oauth-authorization-server", Allow: everybody, Doc: "the issuer's metadata (RFC 8414)"},
 		{Pattern: "GET /.well-known/jwks.json", Allow: everybody, Doc: "the public keys (RFC 7517)"},
+		{Pattern: "POST /v1/keys/status", Allow: everybody, Doc: "what has become of a key, for whoever holds the whole of it"},
+		{Pattern: "POST /v1/keys/revoke", Allow: everybody, Doc: "end a key at once, for whoever holds the whole of it"},
 		{Pattern: "GET /v1/clients", Allow: admin, Doc: "list clients"},
 		{Pattern: "POST /v1/clients", Allow: admin, Doc: "register a client"},
 		{Pattern: "GET /v1/clients/{id}", Allow: admin, Doc: "read a client"},
+		{Pattern: "PUT /v1/clients/{id}", Allow: admin, Doc: "make a client what the request says; again changes nothing"},
 		{Pattern: "PATCH /v1/clients/{id}", Allow: admin, Doc: "change or block a client"},
 		{Pattern: "GET /v1/clients/{id}/keys", Allow: admin, Doc: "list a client's keys, never the keys themselves"},
 		{Pattern: "POST /v1/clients/{id}/keys", Allow: admin, Doc: "make a key; it is shown this once"},
+		{Pattern: "PUT /v1/clients/{id}/keys/{key_id}", Allow: admin, Doc: "import a key that was generated elsewhere"},
+		{Pattern: "POST /v1/clients/{id}/keys/{key_id}/rotate", Allow: admin, Doc: "make a key's successor and end the key after an overlap"},
 		{Pattern: "DELETE /v1/clients/{id}/keys/{key_id}", Allow: admin, Doc: "end a key at once"},
 		userids.Route(),
 	}}

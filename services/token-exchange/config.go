@@ -11,6 +11,7 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/origin"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
 )
@@ -32,7 +33,16 @@ type Config struct {
 	SigningPublishAhead  time.Duration `env:"TOKEN_EXCHANGE_SIGNING_PUBLISH_AHEAD" envDefault:"24h" doc:"how long a signing key is published before it signs"`
 	UserinfoURL          string        `env:"TOKEN_EXCHANGE_USERINFO_URL" doc:"the identity provider's userinfo endpoint; without it opaque tokens are refused at the front door"`
 	MaxStaleness         time.Duration `env:"TOKEN_EXCHANGE_MAX_STALENESS" envDefault:"15s" doc:"subject tokens are refused (503) when revocations are known longer ago than this"`
+	TrustedProxies       []string      `env:"TOKEN_EXCHANGE_TRUSTED_PROXIES" doc:"networks (CIDR, separated by commas) whose X-Forwarded-For is believed; empty: nobody's"`
+	Audit                string        `env:"TOKEN_EXCHANGE_AUDIT" envDefault:"batched" doc:"batched: a record is written within 100 ms; strict: before the token is handed out"`
+	AuditRetention       time.Duration `env:"TOKEN_EXCHANGE_AUDIT_RETENTION" envDefault:"8760h" doc:"how long audit records are kept; 0: for ever"`
 }
+
+// Ways to write the audit.
+const (
+	AuditBatched = "batched"
+	AuditStrict  = "strict"
+)
 
 // Faults lists everything that is wrong, in the files too.
 func (c Config) Faults() []error {
@@ -46,9 +56,19 @@ func (c Config) Faults() []error {
 		config.Positive("TOKEN_EXCHANGE_MAX_STALENESS", c.MaxStaleness),
 		readable("TOKEN_EXCHANGE_POLICY_FILE", c.PolicyFile, func(p string) error { _, err := policy.Load(p); return err }),
 		readable("TOKEN_EXCHANGE_CLIENTS_FILE", c.ClientsFile, func(p string) error { _, err := clients.LoadFile(p); return err }),
+		c.clientsFault(),
 		readable("TOKEN_EXCHANGE_KEY_HASH_KEY_FILE", c.KeyHashKeyFile, func(p string) error { _, err := keyring.Load(p); return err }),
 		readable("TOKEN_EXCHANGE_KEY_ENCRYPTION_KEY_FILE", c.KeyEncryptionKeyFile, func(p string) error { _, err := keyring.Load(p); return err }),
 	)
+	if _, err := origin.ParseProxies(c.TrustedProxies); err != nil {
+		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_TRUSTED_PROXIES: %w", err))
+	}
+	if c.Audit != AuditBatched && c.Audit != AuditStrict {
+		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_AUDIT (%q) must be %s or %s", c.Audit, AuditBatched, AuditStrict))
+	}
+	if c.AuditRetention < 0 {
+		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_AUDIT_RETENTION (%s) must not be negative", c.AuditRetention))
+	}
 	if _, err := api.GenerateKey(c.KeyLabel); err != nil {
 		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_KEY_LABEL: %w", err))
 	}
@@ -56,6 +76,22 @@ func (c Config) Faults() []error {
 		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_SIGNING_…: %w", fault))
 	}
 	return faults
+}
+
+// clientsFault holds the clients file to the policy, where both can be read.
+func (c Config) clientsFault() error {
+	rules, err := policy.Load(c.PolicyFile)
+	if err != nil || c.ClientsFile == "" {
+		return nil //nolint:nilerr // reported as the policy's own fault
+	}
+	file, err := clients.LoadFile(c.ClientsFile)
+	if err != nil {
+		return nil //nolint:nilerr // reported as the file's own fault
+	}
+	if err := file.Check(rules); err != nil {
+		return fmt.Errorf("TOKEN_EXCHANGE_CLIENTS_FILE: %w", err)
+	}
+	return nil
 }
 
 func (c Config) schedule() signing.Schedule {

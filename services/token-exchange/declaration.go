@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shadowless/shadowless/services/token-exchange/api"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 )
@@ -37,7 +38,7 @@ func (d *declaration) Run(ctx context.Context) error {
 			d.applied.Store(true)
 			d.log.InfoContext(ctx, "clients declared", "count", len(d.file.Clients))
 			return nil
-		case errors.Is(err, clients.ErrKeyFile), errors.Is(err, clients.ErrKeyTaken):
+		case errors.Is(err, api.ErrKeyFile), errors.Is(err, clients.ErrKeyTaken):
 			return err
 		}
 		d.log.WarnContext(ctx, "the clients file is not applied yet", "cause", err)

@@ -19,12 +19,16 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/admin"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/admission"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/audit"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/blocks"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/holder"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/identityevents"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/keyage"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/origin"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/permissions"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/rehash"
@@ -39,9 +43,9 @@ const Name = "token-exchange"
 // Prefix of its own environment variables.
 const Prefix = "TOKEN_EXCHANGE_"
 
-// rotationInterval is how often keys are looked at: another replica's new key is
-// known here within it, long before that key signs.
-const rotationInterval = time.Minute
+// rotationInterval is how often keys are looked at: often enough for another
+// replica's emergency rotation to be known here before it takes effect.
+const rotationInterval = signing.EmergencyLead / 5
 
 // keyFileInterval is how often the service's own key files are read again.
 const keyFileInterval = 2 * time.Second
@@ -73,7 +77,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return m.Serve(ctx, handler)
+	return m.Serve(ctx, s.proxies.Middleware(handler))
 }
 
 // settings are what the files say.
@@ -82,6 +86,7 @@ type settings struct {
 	clients    clients.File
 	hashes     *keyring.Ring
 	encryption *keyring.Ring
+	proxies    origin.Proxies
 }
 
 func load(cfg Config) (s settings, err error) {
@@ -92,6 +97,12 @@ func load(cfg Config) (s settings, err error) {
 		if s.clients, err = clients.LoadFile(cfg.ClientsFile); err != nil {
 			return s, err
 		}
+		if err := s.clients.Check(s.policy); err != nil {
+			return s, fmt.Errorf("%s: %w", cfg.ClientsFile, err)
+		}
+	}
+	if s.proxies, err = origin.ParseProxies(cfg.TrustedProxies); err != nil {
+		return s, err
 	}
 	if s.hashes, err = keyring.Load(cfg.KeyHashKeyFile); err != nil {
 		return s, err
@@ -108,7 +119,9 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	registry := store.NewClients(m.Pool)
 	grants := store.NewGrants(m.Pool, erasures.Tombstones())
 	blocked := blocks.NewList(store.NewBlocks(m.Pool), s.hashes)
-	records := audit.New(store.NewAudit(m.Pool, registry, erasures.Tombstones()), m.Logger)
+	attempts := store.NewAudit(m.Pool, registry, erasures.Tombstones())
+	records := audit.New(audit.Options{Store: attempts, Logger: m.Logger, Strict: cfg.Audit == AuditStrict})
+	retention := audit.Retention{Store: attempts, Keep: cfg.AuditRetention, Logger: m.Logger, Now: time.Now}
 	events, err := mailbox.NewConsumer(m.JetStream, m.Pool, mailbox.ConsumerConfig{
 		Stream: streams.Identity, Durable: streams.Durable(Name, "identity"),
 		Handler: identityevents.Handler(blocked, grants), Logger: m.Logger,
@@ -120,6 +133,8 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	m.Go("signing keys", func(ctx context.Context) error { return ring.Run(ctx, rotationInterval) })
 	m.Go("clients file", declared.Run)
 	m.Go("audit", records.Run)
+	m.Go("audit retention", retention.Run)
+	m.Go("key age", keyage.Watch{Store: registry, Policy: s.policy, Logger: m.Logger, Now: time.Now}.Run)
 	m.Go("outbox", publisher.Run)
 	m.Go("erasures", erasures.Run)
 	m.Go("identity events", events.Run)
@@ -137,9 +152,10 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	for _, ring := range []*keyring.Ring{s.hashes, s.encryption} {
 		m.Go("key file", func(ctx context.Context) error { return ring.Watch(ctx, keyFileInterval, m.Logger) })
 	}
+	guard := admission.New(proofs, s.policy, time.Now)
 	tokens := exchange.New(exchange.Options{
 		Issuer: cfg.Issuer, Policy: s.policy, Signer: ring, Recorder: records, Now: time.Now,
-		Authenticator: proofs,
+		Authenticator: guard,
 		Grants: []exchange.Grant{exchange.ClientCredentials{}, exchange.NewTokenExchange(exchange.TokenExchangeOptions{
 			Issuer: cfg.Issuer, Verifier: m.Verifier, Blocks: blocked, Userinfo: userinfo,
 			Fresh:               func() error { return m.Revocations.Fresh(cfg.MaxStaleness) },
@@ -148,10 +164,19 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 			UntypedAccessTokens: s.policy.UntypedAccessTokens,
 		})},
 	})
-	return route(m, cfg.Issuer, tokens, ring, admin.New(registry, s.hashes, cfg.KeyLabel, time.Now), erasures)
+	return route(m, cfg.Issuer, tokens, ring, doors{
+		admin:  admin.New(admin.Options{Store: registry, Hashes: s.hashes, Policy: s.policy, Environment: cfg.KeyLabel, Now: time.Now}),
+		holder: holder.New(holder.Options{Guard: guard, Store: registry, Recorder: records, Now: time.Now}),
+	}, erasures)
 }
 
-func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.Ring, operators *admin.Service, erasures *participant.Participant) (http.Handler, error) {
+// doors are the routes beside the token's.
+type doors struct {
+	admin  *admin.Service
+	holder *holder.Service
+}
+
+func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.Ring, beside doors, erasures *participant.Participant) (http.Handler, error) {
 	metadata, err := transport.Metadata(issuer, tokens.GrantTypes())
 	if err != nil {
 		return nil, err
@@ -161,7 +186,8 @@ func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.
 	mux.Handle("POST "+transport.APIKeyPath, transport.APIKey(tokens))
 	mux.Handle("GET "+transport.JWKSPath, transport.JWKS(ring))
 	mux.Handle("GET "+transport.MetadataPath, metadata)
-	admin.Register(mux, operators)
+	admin.Register(mux, beside.admin)
+	holder.Register(mux, beside.holder)
 	userids.Handle(mux, erasures)
 	handler, err := mux.Handler()
 	if err != nil {

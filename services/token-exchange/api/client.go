@@ -85,8 +85,47 @@ func (a *Admin) CreateKey(ctx context.Context, id string, want NewKey) (IssuedKe
 
 // RevokeKey ends a key at once. Revoking it again changes nothing.
 func (a *Admin) RevokeKey(ctx context.Context, id, keyID string) error {
-	return a.call(ctx, http.MethodDelete, clientPath(id)+"/keys/"+url.PathEscape(keyID), nil, nil)
+	return a.call(ctx, http.MethodDelete, keyPath(id, keyID), nil, nil)
 }
+
+// DeclareClient makes a client what spec says, whatever it was. Its keys and a
+// block stay.
+func (a *Admin) DeclareClient(ctx context.Context, spec ClientSpec) (Client, error) {
+	var out Client
+	err := a.call(ctx, http.MethodPut, clientPath(spec.ID), spec, &out)
+	return out, err
+}
+
+// ImportKey adds a key that was generated elsewhere. Again changes nothing.
+func (a *Admin) ImportKey(ctx context.Context, id string, key Key) (APIKey, error) {
+	var out APIKey
+	err := a.call(ctx, http.MethodPut, keyPath(id, key.ID()), ImportedKey{Secret: key.Reveal()}, &out)
+	return out, err
+}
+
+// RotateKey makes a key's successor, which is in the answer alone, and ends the
+// key itself after the overlap.
+func (a *Admin) RotateKey(ctx context.Context, id, keyID string, want RotateKey) (IssuedKey, error) {
+	var out IssuedKey
+	err := a.call(ctx, http.MethodPost, keyPath(id, keyID)+"/rotate", want, &out)
+	return out, err
+}
+
+// KeyStatus says what has become of a key. It needs no token: the key is proof.
+func (a *Admin) KeyStatus(ctx context.Context, key string) (KeyStatus, error) {
+	var out KeyStatus
+	err := a.call(ctx, http.MethodPost, "/v1/keys/status", PresentedKey{Secret: key}, &out)
+	return out, err
+}
+
+// RevokeHeldKey ends a key at once. It needs no token: the key is proof.
+func (a *Admin) RevokeHeldKey(ctx context.Context, key string) (KeyStatus, error) {
+	var out KeyStatus
+	err := a.call(ctx, http.MethodPost, "/v1/keys/revoke", PresentedKey{Secret: key}, &out)
+	return out, err
+}
+
+func keyPath(id, keyID string) string { return clientPath(id) + "/keys/" + url.PathEscape(keyID) }
 
 func clientPath(id string) string { return "/v1/clients/" + url.PathEscape(id) }
 

@@ -89,8 +89,16 @@ type APIKey struct {
 	// State is "active", "expired" or "revoked".
 	State string `json:"state"`
 	// Overdue keys are older than the client's plan wants; they still work.
-	Overdue bool `json:"overdue,omitempty"`
+	Overdue bool `json:"overdue,omitzero"`
 }
+
+// States of a key.
+const (
+	KeyActive  = "active"
+	KeyExpired = "expired"
+	KeyRevoked = "revoked"
+	KeyBlocked = "blocked" // its client is
+)
 
 // KeyList is the answer of GET /v1/clients/{id}/keys.
 type KeyList struct {

@@ -5,7 +5,6 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -14,32 +13,38 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 )
 
 // Errors that callers see.
 var (
-	ErrInvalidClient = problem.New(http.StatusUnprocessableEntity, "invalid-client", "The client's registration is not valid.")
+	ErrInvalidClient = problem.New(http.StatusUnprocessableEntity, "invalid-client", "The client's registration is not valid, or its plan does not allow it.")
 	ErrClientExists  = problem.New(http.StatusConflict, "client-exists", "There is a client of this ID already.")
-	ErrInvalidKey    = problem.New(http.StatusUnprocessableEntity, "invalid-key", "A key must expire in the future.")
+	ErrInvalidKey    = problem.New(http.StatusUnprocessableEntity, "invalid-key", "A key must have the right form and expire in the future.")
+	ErrKeyTaken      = problem.New(http.StatusConflict, "key-taken", "The key belongs to another client.")
+	ErrKeyEnded      = problem.New(http.StatusConflict, "key-ended", "The key is revoked, expired or rotated already.")
+	ErrOverlap       = problem.New(http.StatusUnprocessableEntity, "overlap-too-long", "The overlap must be zero or more, and no more than the policy's maximum.")
 )
 
-// Service manages clients.
-type Service struct {
-	store       *store.Clients
-	hashes      *keyring.Ring
-	environment string // label of new keys
-	now         func() time.Time
+// Options of New. All are required.
+type Options struct {
+	Store       *store.Clients
+	Hashes      *keyring.Ring
+	Policy      policy.Policy
+	Environment string // label of new keys
+	Now         func() time.Time
 }
 
+// Service manages clients.
+type Service struct{ Options }
+
 // New makes a service.
-func New(s *store.Clients, hashes *keyring.Ring, environment string, now func() time.Time) *Service {
-	return &Service{store: s, hashes: hashes, environment: environment, now: now}
-}
+func New(o Options) *Service { return &Service{o} }
 
 // Clients lists every client.
 func (s *Service) Clients(ctx context.Context, _ struct{}) (api.ClientList, error) {
-	all, err := s.store.List(ctx)
+	all, err := s.Store.List(ctx)
 	if err != nil {
 		return api.ClientList{}, err
 	}
@@ -52,19 +57,46 @@ func (s *Service) Clients(ctx context.Context, _ struct{}) (api.ClientList, erro
 
 // Client returns one client.
 func (s *Service) Client(ctx context.Context, ref ClientRef) (api.Client, error) {
-	c, err := s.store.Client(ctx, ref.ClientID)
+	c, err := s.Store.Client(ctx, ref.ClientID)
 	if err != nil {
 		return api.Client{}, public(err)
 	}
 	return c.Client, nil
 }
 
+// validate holds a registration to the rules and to its plan.
+func (s *Service) validate(spec api.ClientSpec) error {
+	if err := clients.Validate(spec); err != nil {
+		return err
+	}
+	if err := s.Policy.CheckClient(spec); err != nil {
+		return errors.Join(clients.ErrInvalid, err)
+	}
+	return nil
+}
+
 // Create registers a client.
 func (s *Service) Create(ctx context.Context, req CreateRequest) (api.Client, error) {
-	if err := clients.Validate(req.ClientSpec); err != nil {
+	if err := s.validate(req.ClientSpec); err != nil {
 		return api.Client{}, public(err)
 	}
-	c, err := s.store.Create(ctx, actor(ctx), req.ClientSpec)
+	c, err := s.Store.Create(ctx, actor(ctx), req.ClientSpec)
+	if err != nil {
+		return api.Client{}, public(err)
+	}
+	return c.Client, nil
+}
+
+// Declare makes a client what the request says, whatever it was, and leaves its
+// block and its keys.
+func (s *Service) Declare(ctx context.Context, req DeclareRequest) (api.Client, error) {
+	if req.ID != req.id {
+		return api.Client{}, ErrInvalidClient.Becausef("the body names another client")
+	}
+	if err := s.validate(req.ClientSpec); err != nil {
+		return api.Client{}, public(err)
+	}
+	c, err := s.Store.Put(ctx, actor(ctx), req.ClientSpec)
 	if err != nil {
 		return api.Client{}, public(err)
 	}
@@ -73,9 +105,9 @@ func (s *Service) Create(ctx context.Context, req CreateRequest) (api.Client, er
 
 // Change changes what the patch names.
 func (s *Service) Change(ctx context.Context, req ChangeRequest) (api.Client, error) {
-	c, err := s.store.Update(ctx, actor(ctx), req.id, func(c *clients.Client) error {
+	c, err := s.Store.Update(ctx, actor(ctx), req.id, func(c *clients.Client) error {
 		apply(&c.Client, req.ClientPatch)
-		return clients.Validate(c.ClientSpec)
+		return s.validate(c.ClientSpec)
 	})
 	if err != nil {
 		return api.Client{}, public(err)
@@ -91,6 +123,8 @@ func apply(c *api.Client, p api.ClientPatch) {
 	set(&c.Permissions, p.Permissions)
 	set(&c.FrontDoor, p.FrontDoor)
 	set(&c.OIDCClientID, p.OIDCClientID)
+	set(&c.Plan, p.Plan)
+	set(&c.AllowedAddresses, p.AllowedAddresses)
 	set(&c.Blocked, p.Blocked)
 	set(&c.BlockReason, p.BlockReason)
 	if !c.Blocked {
@@ -102,42 +136,6 @@ func set[T any](to, from *T) {
 	if from != nil {
 		*to = *from
 	}
-}
-
-// Keys lists a client's keys.
-func (s *Service) Keys(ctx context.Context, ref ClientRef) (api.KeyList, error) {
-	keys, err := s.store.Keys(ctx, ref.ClientID)
-	if err != nil {
-		return api.KeyList{}, public(err)
-	}
-	if keys == nil {
-		keys = []api.APIKey{}
-	}
-	return api.KeyList{Keys: keys}, nil
-}
-
-// CreateKey makes a key. Only its hash is kept.
-func (s *Service) CreateKey(ctx context.Context, req NewKeyRequest) (api.IssuedKey, error) {
-	if req.ExpiresAt != nil && !req.ExpiresAt.After(s.now()) {
-		return api.IssuedKey{}, ErrInvalidKey
-	}
-	key, err := api.GenerateKey(s.environment)
-	if err != nil {
-		return api.IssuedKey{}, fmt.Errorf("generate a key: %w", err)
-	}
-	stored, err := s.store.AddKey(ctx, actor(ctx), clients.Key{
-		APIKey: api.APIKey{ID: key.ID(), ClientID: req.id, ExpiresAt: req.ExpiresAt},
-		Hashed: s.hashes.Hash(keyring.PurposeAPIKey, key.Reveal()),
-	})
-	if err != nil {
-		return api.IssuedKey{}, public(err)
-	}
-	return api.IssuedKey{APIKey: stored, Secret: key.Reveal()}, nil
-}
-
-// RevokeKey ends a key at once.
-func (s *Service) RevokeKey(ctx context.Context, ref KeyRef) (struct{}, error) {
-	return struct{}{}, public(s.store.RevokeKey(ctx, actor(ctx), ref.ClientID, ref.KeyID))
 }
 
 func actor(ctx context.Context) string {
@@ -155,6 +153,10 @@ func public(err error) error {
 		return ErrInvalidClient.Because(err)
 	case errors.Is(err, store.ErrExists):
 		return ErrClientExists.Because(err)
+	case errors.Is(err, clients.ErrKeyTaken):
+		return ErrKeyTaken.Because(err)
+	case errors.Is(err, store.ErrKeyEnded):
+		return ErrKeyEnded.Because(err)
 	}
 	return err
 }

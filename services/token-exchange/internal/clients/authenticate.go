@@ -22,6 +22,9 @@ const (
 	ReasonRevoked     = "key_revoked"
 	ReasonExpired     = "key_expired"
 	ReasonBlocked     = "client_blocked"
+	// The key is good, and the rest is not.
+	ReasonAddress = "address_not_allowed"
+	ReasonPlan    = "plan_unknown"
 )
 
 // ErrRefused: the credential proves no client. The error is always a
@@ -32,6 +35,15 @@ var ErrRefused = errors.New("client authentication failed")
 type RefusedError struct{ Reason, ClientID, KeyID string }
 
 func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+
+// Holds reports whether whoever was refused holds the whole key all the same.
+func (e *RefusedError) Holds() bool {
+	switch e.Reason {
+	case ReasonRevoked, ReasonExpired, ReasonBlocked, ReasonAddress, ReasonPlan:
+		return true
+	}
+	return false
+}
 
 // Is makes it ErrRefused.
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
@@ -48,7 +60,8 @@ func (e *LimitedError) Error() string { return "too many requests: " + e.Reason 
 // ErrNotFound: there is no such client or key.
 var ErrNotFound = errors.New("not found")
 
-// KeyFinder finds a key and its client in one query, or returns ErrNotFound.
+// KeyFinder finds a key and its client in one query, or returns ErrNotFound. The
+// client's registration may still have to be decoded.
 type KeyFinder interface {
 	KeyByID(ctx context.Context, id string) (*Key, *Client, error)
 }
@@ -105,7 +118,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential Credential)
 	refused := &RefusedError{ClientID: client.ID, KeyID: key.ID}
 	switch {
 	case !known:
-		refused.Reason = ReasonUnknown
+		refused.Reason, refused.KeyID = ReasonUnknown, parsed.ID()
 	case !same:
 		refused.Reason = ReasonWrongSecret
 	case clientID != "" && clientID != client.ID:
@@ -117,6 +130,10 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential Credential)
 	}
 	if refused.Reason != "" {
 		return Proven{}, refused
+	}
+	// Only now, so that a refusal costs the same whether or not there is a client.
+	if err := client.Decode(); err != nil {
+		return Proven{}, err
 	}
 	if key.Hashed.KeyID != a.hashes.CurrentID() {
 		a.outdated(key.ID, a.hashes.Hash(keyring.PurposeAPIKey, presented))

@@ -3,9 +3,11 @@
 package clients
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"time"
@@ -34,6 +36,22 @@ var ErrInvalid = errors.New("client is not valid")
 // Client is a registered client.
 type Client struct {
 	api.Client
+	// Encoded is the registration as it is stored, until Decode reads it.
+	Encoded []byte `json:"-"`
+}
+
+// Decode reads the encoded registration into the client, once.
+func (c *Client) Decode() error {
+	if c.Encoded == nil {
+		return nil
+	}
+	id := c.ID
+	c.ClientSpec = api.ClientSpec{}
+	if err := json.Unmarshal(c.Encoded, &c.ClientSpec); err != nil {
+		return fmt.Errorf("decode the registration of %s: %w", id, err)
+	}
+	c.ID, c.Encoded = id, nil
+	return nil
 }
 
 // SubjectPrefix begins the `sub` of every client, which no user's may.
@@ -104,6 +122,11 @@ func Validate(s api.ClientSpec) error {
 	}
 	if _, known := s.Audiences[s.DefaultAudience]; s.DefaultAudience != "" && !known {
 		fault("default_audience is not among the audiences")
+	}
+	for _, network := range s.AllowedAddresses {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			fault("allowed_addresses: %q is not a network such as 192.0.2.0/24", network)
+		}
 	}
 	if s.FrontDoor != (s.OIDCClientID != "") {
 		fault("front_door and oidc_client_id go together")

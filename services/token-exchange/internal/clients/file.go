@@ -1,64 +1,43 @@
 package clients
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
 )
 
 // File declares clients. It is applied at every start, again and again with the
 // same result; what was blocked or revoked stays so.
-type File struct {
-	Clients []Declared `yaml:"clients"`
-}
-
-// Declared is one client of the file.
-type Declared struct {
-	api.ClientSpec `yaml:",inline"`
-	// KeyFiles hold API keys that were generated elsewhere; their hashes are imported.
-	KeyFiles []string `yaml:"key_files"`
-}
+type File api.ClientsFile
 
 // LoadFile reads and checks the file. Every fault is named.
 func LoadFile(path string) (File, error) {
-	raw, err := os.ReadFile(path)
+	f, err := api.LoadClientsFile(path)
 	if err != nil {
-		return File{}, fmt.Errorf("read the clients file: %w", err)
+		return File{}, err
 	}
-	var f File
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return File{}, fmt.Errorf("%s: %w", path, err)
-	}
-	var faults []error
-	seen := map[string]bool{}
-	for i, c := range f.Clients {
-		if err := Validate(c.ClientSpec); err != nil {
-			faults = append(faults, fmt.Errorf("clients[%d] (%s): %w", i, c.ID, err))
-		}
-		if seen[c.ID] {
-			faults = append(faults, fmt.Errorf("clients[%d] (%s): declared twice", i, c.ID))
-		}
-		seen[c.ID] = true
-	}
-	if len(faults) > 0 {
-		return File{}, fmt.Errorf("%s: %w", path, errors.Join(faults...))
-	}
-	return f, nil
+	return File(f), File(f).faults(path, Validate)
 }
 
-// ErrKeyFile: a key file cannot be read or holds no key.
-var ErrKeyFile = errors.New("key file")
+// Check holds the registrations to the plans of the policy.
+func (f File) Check(p policy.Policy) error { return f.faults("clients", p.CheckClient) }
+
+func (f File) faults(where string, check func(api.ClientSpec) error) error {
+	var faults []error
+	for i, c := range f.Clients {
+		if err := check(c.ClientSpec); err != nil {
+			faults = append(faults, fmt.Errorf("clients[%d] (%s): %w", i, c.ID, err))
+		}
+	}
+	if len(faults) > 0 {
+		return fmt.Errorf("%s: %w", where, errors.Join(faults...))
+	}
+	return nil
+}
 
 // ErrKeyTaken: the key belongs to another client.
 var ErrKeyTaken = errors.New("the API key belongs to another client")
@@ -79,7 +58,7 @@ func Apply(ctx context.Context, r Registry, hashes *keyring.Ring, f File) error 
 			return fmt.Errorf("declare client %s: %w", c.ID, err)
 		}
 		for _, path := range c.KeyFiles {
-			key, err := readKey(path)
+			key, err := api.ReadKeyFile(path)
 			if err != nil {
 				return fmt.Errorf("client %s: %w", c.ID, err)
 			}
@@ -89,16 +68,4 @@ func Apply(ctx context.Context, r Registry, hashes *keyring.Ring, f File) error 
 		}
 	}
 	return nil
-}
-
-func readKey(path string) (api.Key, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return api.Key{}, fmt.Errorf("%w: %w", ErrKeyFile, err)
-	}
-	key, err := api.ParseKey(strings.TrimRight(string(raw), "\r\n"))
-	if err != nil {
-		return api.Key{}, fmt.Errorf("%w %s: %w", ErrKeyFile, path, err)
-	}
-	return key, nil
 }

@@ -150,7 +150,7 @@ func (s *Service) authenticate(ctx context.Context, c clients.Credential, attemp
 	var limited *clients.LimitedError
 	switch {
 	case errors.As(err, &limited):
-		attempt.ClientID, attempt.KeyID = limited.ClientID, limited.KeyID
+		attempt.ClientID, attempt.KeyID, attempt.Limited = limited.ClientID, limited.KeyID, true
 		return nil, oauth.TooManyRequests(limited.Reason, limited.RetryAfter)
 	case errors.As(err, &refused):
 		attempt.ClientID, attempt.KeyID = refused.ClientID, refused.KeyID
@@ -204,13 +204,7 @@ func (s *Service) record(ctx context.Context, a *audit.Attempt, issued *Issued, 
 	if _, known := s.grants[a.GrantType]; !known && !slices.Contains([]string{GrantAPIKey, AtIntrospection, AtRevocation}, a.GrantType) {
 		a.GrantType = "unsupported"
 	}
-	attrs := []slog.Attr{
-		slog.String("grant_type", a.GrantType), slog.Bool("granted", a.Granted),
-		slog.String("client_id", a.ClientID), slog.String("key_id", a.KeyID), slog.String("token_id", a.TokenID),
-	}
-	if a.Granted {
-		attrs = append(attrs, slog.String("audience", strings.Join(a.Audience, " ")), slog.String("scope", a.Scope))
-	}
+	attrs := a.LogAttrs()
 	recorded := s.Recorder.Record(ctx, *a)
 	if recorded != nil {
 		attrs = append(attrs, slog.Bool("audit_dropped", true))

@@ -122,10 +122,12 @@ func parse(hop string) (netip.Addr, bool) {
 
 type contextKey struct{}
 
-// Middleware puts the caller's address into the context.
+// Middleware puts the caller's address into the context, of this very request:
+// the server's log line waits for the route that the mux writes into it.
 func (p Proxies) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), p.Of(r))))
+		*r = *r.WithContext(NewContext(r.Context(), p.Of(r)))
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,4 +86,54 @@ func (s *Audit) erased(ctx context.Context, tx pgx.Tx, batch []audit.Attempt) (m
 		}
 	}
 	return erased, nil
+}
+
+// AddRefusals adds to the counts, in one order, so that no two replicas wait for
+// each other.
+func (s *Audit) AddRefusals(ctx context.Context, counts map[audit.Refusal]int64) error {
+	order := slices.SortedFunc(maps.Keys(counts), func(a, b audit.Refusal) int {
+		return cmp.Or(a.Minute.Compare(b.Minute), cmp.Compare(a.Address, b.Address), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.KeyID, b.KeyID))
+	})
+	n := len(order)
+	minutes, addresses := make([]time.Time, n), make([]string, n)
+	reasons, keys, amounts := make([]string, n), make([]string, n), make([]int64, n)
+	for i, at := range order {
+		minutes[i], addresses[i], reasons[i], keys[i], amounts[i] = at.Minute, at.Address, at.Reason, at.KeyID, counts[at]
+	}
+	_, err := s.pool.Exec(ctx, `INSERT INTO audit_refusals AS r (minute, address, reason, key_id, count)
+		SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+		ON CONFLICT (minute, address, reason, key_id) DO UPDATE SET count = r.count + excluded.count`,
+		minutes, addresses, reasons, keys, amounts)
+	if err != nil {
+		return fmt.Errorf("add counts of refused attempts: %w", err)
+	}
+	return nil
+}
+
+// pruneLock is the advisory lock of the one replica that prunes.
+const pruneLock = 0x7072756e65
+
+// Prune deletes the oldest records from before a time.
+func (s *Audit) Prune(ctx context.Context, before time.Time, limit int) (deleted int64, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var mine bool
+		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, pruneLock).Scan(&mine); err != nil || !mine {
+			return err
+		}
+		for _, statement := range []string{
+			`DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)`,
+			`DELETE FROM audit_refusals WHERE ctid IN (SELECT ctid FROM audit_refusals WHERE minute < $1 ORDER BY minute LIMIT $2)`,
+		} {
+			tag, err := tx.Exec(ctx, statement, before, limit)
+			if err != nil {
+				return err
+			}
+			deleted = max(deleted, tag.RowsAffected())
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("prune the audit: %w", err)
+	}
+	return deleted, nil
 }

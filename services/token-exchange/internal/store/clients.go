@@ -35,25 +35,15 @@ func NewClients(pool *pgxpool.Pool) *Clients { return &Clients{pool: pool} }
 
 const (
 	clientColumns = `c.id, c.spec, c.source, c.blocked, c.block_reason, c.created_at, c.updated_at`
-	keyColumns    = `k.id, k.client_id, k.created_at, k.expires_at, k.revoked_at, k.last_used_at`
+	keyColumns    = `k.id, k.client_id, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, coalesce(k.replaced_by, '')`
 )
 
-func clientTargets(c *clients.Client, spec *[]byte) []any {
-	return []any{&c.ID, spec, &c.Source, &c.Blocked, &c.BlockReason, &c.CreatedAt, &c.UpdatedAt}
+func clientTargets(c *clients.Client) []any {
+	return []any{&c.ID, &c.Encoded, &c.Source, &c.Blocked, &c.BlockReason, &c.CreatedAt, &c.UpdatedAt}
 }
 
 func keyTargets(k *api.APIKey) []any {
-	return []any{&k.ID, &k.ClientID, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &k.LastUsedAt}
-}
-
-// readSpec fills the registration; the ID has a column of its own.
-func readSpec(c *clients.Client, spec []byte) error {
-	id := c.ID
-	if err := json.Unmarshal(spec, &c.ClientSpec); err != nil {
-		return fmt.Errorf("decode the registration of %s: %w", id, err)
-	}
-	c.ID = id
-	return nil
+	return []any{&k.ID, &k.ClientID, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &k.LastUsedAt, &k.ReplacedBy}
 }
 
 func encodeSpec(s api.ClientSpec) ([]byte, error) {
@@ -64,19 +54,16 @@ func encodeSpec(s api.ClientSpec) ([]byte, error) {
 	return raw, nil
 }
 
-// KeyByID finds a key and its client in one query.
+// KeyByID finds a key and its client in one query. The client's registration is
+// not decoded: most look-ups of strangers need none.
 func (s *Clients) KeyByID(ctx context.Context, id string) (*clients.Key, *clients.Client, error) {
 	k, c := &clients.Key{}, &clients.Client{}
-	var spec []byte
 	targets := append(keyTargets(&k.APIKey), &k.Hash, &k.Hashed.KeyID)
-	targets = append(targets, clientTargets(c, &spec)...)
+	targets = append(targets, clientTargets(c)...)
 	err := s.pool.QueryRow(ctx, `SELECT `+keyColumns+`, k.hash, k.hash_key_id, `+clientColumns+`
 		FROM api_keys k JOIN clients c ON c.id = k.client_id WHERE k.id = $1`, id).Scan(targets...)
 	if err != nil {
 		return nil, nil, notFound(err, "select a key")
-	}
-	if err := readSpec(c, spec); err != nil {
-		return nil, nil, err
 	}
 	return k, c, nil
 }
@@ -92,12 +79,11 @@ type querier interface {
 
 func client(ctx context.Context, q querier, id, suffix string) (*clients.Client, error) {
 	c := &clients.Client{}
-	var spec []byte
-	err := q.QueryRow(ctx, `SELECT `+clientColumns+` FROM clients c WHERE c.id = $1 `+suffix, id).Scan(clientTargets(c, &spec)...)
+	err := q.QueryRow(ctx, `SELECT `+clientColumns+` FROM clients c WHERE c.id = $1 `+suffix, id).Scan(clientTargets(c)...)
 	if err != nil {
 		return nil, notFound(err, "select a client")
 	}
-	return c, readSpec(c, spec)
+	return c, c.Decode()
 }
 
 // List returns every client by ID.
@@ -108,11 +94,10 @@ func (s *Clients) List(ctx context.Context) ([]clients.Client, error) {
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (clients.Client, error) {
 		var c clients.Client
-		var spec []byte
-		if err := row.Scan(clientTargets(&c, &spec)...); err != nil {
+		if err := row.Scan(clientTargets(&c)...); err != nil {
 			return c, err
 		}
-		return c, readSpec(&c, spec)
+		return c, c.Decode()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list clients: %w", err)

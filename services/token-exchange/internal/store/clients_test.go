@@ -53,12 +53,13 @@ func TestApply_AgainAndAgain(t *testing.T) {
 	k, c, err := s.KeyByID(ctx, key.ID())
 	require.NoError(t, err)
 	require.True(t, c.Blocked)
+	require.NoError(t, c.Decode())
 	require.Equal(t, "New", c.Name)
 	require.NotNil(t, k.RevokedAt)
 
 	require.ErrorIs(t, clients.Apply(ctx, s, old, load("clients:\n- {id: billing, key_files: ["+keyFile+"]}\n")), clients.ErrKeyTaken)
-	require.ErrorIs(t, clients.Apply(ctx, s, old, load("clients:\n- {id: billing, key_files: [/nowhere]}\n")), clients.ErrKeyFile)
-	require.ErrorIs(t, clients.Apply(ctx, s, old, load("clients:\n- {id: billing, key_files: ["+write(t, "bad", "short")+"]}\n")), clients.ErrKeyFile)
+	require.ErrorIs(t, clients.Apply(ctx, s, old, load("clients:\n- {id: billing, key_files: [/nowhere]}\n")), api.ErrKeyFile)
+	require.ErrorIs(t, clients.Apply(ctx, s, old, load("clients:\n- {id: billing, key_files: ["+write(t, "bad", "short")+"]}\n")), api.ErrKeyFile)
 
 	// A new hash key: the file's keys are hashed anew at the next start.
 	rotated := secrets(t, "b")

@@ -5,7 +5,6 @@ package transport
 import (
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/oauth"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/origin"
 )
 
 const (
@@ -110,11 +110,5 @@ func sent(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
 }
 
-// address is the peer's, for the audit. Forwarded headers are not believed.
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
-}
+// address is the caller's, "" where it is not certain.
+func address(r *http.Request) string { return origin.FromContext(r.Context()).String() }
