@@ -57,3 +57,7 @@ needs: needs-postgres ## Install what the tests need beside Go, where it is miss
 .PHONY: needs-postgres
 needs-postgres:
 	@scripts/need '/usr/lib/postgresql/*/bin/initdb' postgresql
+
+.PHONY: failures-authn
+failures-authn: ## Put pkg/authn and its peers into the same trouble and print what becomes of them.
+	@cd pkg/authn/bench && GOWORK=off go test -count=1 -v ./failures | grep -E '^(\||[A-Z][a-z]|FAIL|ok|panic)'
