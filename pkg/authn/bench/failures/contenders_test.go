@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/httprc/v3"
 	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
 	jwxt "github.com/lestrrat-go/jwx/v3/jwt"
 
 	"github.com/shadowless/shadowless/pkg/authn"
@@ -111,7 +112,7 @@ func openJWX(ctx context.Context, p party) (contender, error) {
 		return contender{}, err
 	}
 	return contender{func(_ context.Context, token string) error {
-		_, err := jwxt.ParseString(token, jwxt.WithKeySet(set), jwxt.WithIssuer(p.issuer), jwxt.WithAudience(audience),
+		_, err := jwxt.ParseString(token, jwxt.WithKeySet(set, jws.WithInferAlgorithmFromKey(true)), jwxt.WithIssuer(p.issuer), jwxt.WithAudience(audience),
 			jwxt.WithRequiredClaim("exp"), jwxt.WithAcceptableSkew(30*time.Second))
 		return err
 	}, end}, nil
