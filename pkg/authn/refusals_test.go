@@ -57,7 +57,7 @@ func loadRefusals(t testing.TB) map[string]refusals.File {
 }
 
 // verifierOf is a verifier as a file asks for one.
-func verifierOf(t *testing.T, f refusals.File) *authn.Verifier {
+func verifierOf(t testing.TB, f refusals.File) *authn.Verifier {
 	t.Helper()
 	var cfg authn.Config
 	for _, iss := range f.Issuers {
