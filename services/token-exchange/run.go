@@ -31,7 +31,6 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/origin"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/permissions"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/policy"
-	"github.com/shadowless/shadowless/services/token-exchange/internal/rehash"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/transport"
@@ -46,9 +45,6 @@ const Prefix = "TOKEN_EXCHANGE_"
 // rotationInterval is how often keys are looked at: often enough for another
 // replica's emergency rotation to be known here before it takes effect.
 const rotationInterval = signing.EmergencyLead / 5
-
-// keyFileInterval is how often the service's own key files are read again.
-const keyFileInterval = 2 * time.Second
 
 // Run serves token-exchange until ctx ends, then lets requests and consumers finish.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
@@ -145,12 +141,10 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	if cfg.UserinfoURL != "" {
 		userinfo = exchange.NewHTTPUserinfo(cfg.UserinfoURL, m.HTTPClient)
 	}
-	proofs := clients.NewAuthenticator(registry, s.hashes, time.Now)
-	hashed := rehash.New(store.NewSecretUse(m.Pool), m.Logger)
-	proofs.OnOutdated(hashed.Outdated)
-	m.Go("key hashes", hashed.Run)
-	for _, ring := range []*keyring.Ring{s.hashes, s.encryption} {
-		m.Go("key file", func(ctx context.Context) error { return ring.Watch(ctx, keyFileInterval, m.Logger) })
+	after := newProtocol(m, cfg, blocked)
+	proofs, err := s.proofs(m, cfg, registry)
+	if err != nil {
+		return nil, err
 	}
 	guard := admission.New(proofs, s.policy, time.Now)
 	tokens := exchange.New(exchange.Options{
@@ -165,6 +159,7 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 		})},
 	})
 	return route(m, cfg.Issuer, tokens, ring, doors{
+		protocol: after, assertions: s.policy.WorkloadAlgorithms(),
 		admin:  admin.New(admin.Options{Store: registry, Hashes: s.hashes, Policy: s.policy, Environment: cfg.KeyLabel, Now: time.Now}),
 		holder: holder.New(holder.Options{Guard: guard, Store: registry, Recorder: records, Now: time.Now}),
 	}, erasures)
@@ -177,7 +172,7 @@ type doors struct {
 }
 
 func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.Ring, beside doors, erasures *participant.Participant) (http.Handler, error) {
-	metadata, err := transport.Metadata(issuer, tokens.GrantTypes())
+	metadata, err := transport.Metadata(issuer, tokens.GrantTypes(), beside.assertions)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +185,7 @@ func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.
 	holder.Register(mux, beside.holder)
 	userids.Handle(mux, erasures)
 	handler, err := mux.Handler()
+	beside.protocol.handle(mux, tokens, beside.holder)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,8 @@ type ClientSpec struct {
 	// OIDCClientID is the client at the identity provider whose id_tokens a
 	// front door may exchange.
 	OIDCClientID string `json:"oidc_client_id,omitempty" yaml:"oidc_client_id"`
+	// Workloads prove the client by their own tokens, without an API key.
+	Workloads []Workload `json:"workloads,omitempty" yaml:"workloads"`
 	// Plan names the policy's plan that bounds the client; empty: the defaults.
 	Plan string `json:"plan,omitempty" yaml:"plan"`
 	// AllowedAddresses are the networks (CIDR) that the client calls from;
@@ -65,6 +67,7 @@ type ClientPatch struct {
 	Permissions      *map[string][]string `json:"permissions,omitempty"`
 	FrontDoor        *bool                `json:"front_door,omitempty"`
 	OIDCClientID     *string              `json:"oidc_client_id,omitempty"`
+	Workloads        *[]Workload          `json:"workloads,omitempty"`
 	Plan             *string              `json:"plan,omitempty"`
 	AllowedAddresses *[]string            `json:"allowed_addresses,omitempty"`
 	Blocked          *bool                `json:"blocked,omitempty"`

@@ -123,6 +123,7 @@ func apply(c *api.Client, p api.ClientPatch) {
 	set(&c.Permissions, p.Permissions)
 	set(&c.FrontDoor, p.FrontDoor)
 	set(&c.OIDCClientID, p.OIDCClientID)
+	set(&c.Workloads, p.Workloads)
 	set(&c.Plan, p.Plan)
 	set(&c.AllowedAddresses, p.AllowedAddresses)
 	set(&c.Blocked, p.Blocked)

@@ -128,6 +128,11 @@ func Validate(s api.ClientSpec) error {
 			fault("allowed_addresses: %q is not a network such as 192.0.2.0/24", network)
 		}
 	}
+	for i, w := range s.Workloads {
+		if w.Issuer == "" || w.Subject == "" || slices.Contains(s.Workloads[:i], w) {
+			fault("workloads[%d]: issuer and subject are required, once each", i)
+		}
+	}
 	if s.FrontDoor != (s.OIDCClientID != "") {
 		fault("front_door and oidc_client_id go together")
 	}

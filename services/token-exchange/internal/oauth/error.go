@@ -68,6 +68,12 @@ func UnsupportedGrantType() *Error {
 	return refuse(http.StatusBadRequest, "unsupported_grant_type", "unsupported_grant_type", "This grant type is not supported.")
 }
 
+// UnsupportedTokenType: nobody can revoke this kind of token here (RFC 7009,
+// section 2.2.1).
+func UnsupportedTokenType(reason string) *Error {
+	return refuse(http.StatusBadRequest, "unsupported_token_type", reason, "This kind of token is not revoked here.")
+}
+
 // InvalidScope: more was asked for than may be had.
 func InvalidScope(reason string) *Error {
 	return refuse(http.StatusBadRequest, "invalid_scope", reason, "The requested scope is not available to this client, user and audience.")

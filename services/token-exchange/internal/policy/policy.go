@@ -27,6 +27,8 @@ type Policy struct {
 	// UntypedAccessTokens are issuers whose access tokens lack the header
 	// `typ: at+jwt` and are told from id_tokens by another rule of their profile.
 	UntypedAccessTokens []string `yaml:"untyped_access_tokens"`
+	// WorkloadIssuers prove clients by their own tokens.
+	WorkloadIssuers []WorkloadIssuer `yaml:"workload_issuers"`
 	// Limits, Keys and Plans bound clients and their keys.
 	Limits Limits          `yaml:"limits"`
 	Keys   KeyRules        `yaml:"keys"`
@@ -123,6 +125,7 @@ func (p Policy) faults() []error {
 	for role, g := range p.Users.Roles {
 		check("users.roles."+role, g)
 	}
+	p.workloadFaults(fault)
 	return append(faults, p.planFaults()...)
 }
 

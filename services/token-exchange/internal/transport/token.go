@@ -39,7 +39,7 @@ func Token(s Exchanger) http.Handler {
 
 func refuseMethod(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Allow", http.MethodPost)
-	e := oauth.InvalidRequest("method", "The token endpoint supports POST alone.")
+	e := oauth.InvalidRequest("method", "This endpoint supports POST alone.")
 	e.Status = http.StatusMethodNotAllowed
 	oauth.WriteError(w, r, e)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,10 +17,12 @@ import (
 
 // Paths of the endpoints, behind the issuer's own path.
 const (
-	TokenPath    = "/oauth/token"
-	APIKeyPath   = "/api/auth/api-key/exchange"
-	JWKSPath     = "/.well-known/jwks.json"
-	MetadataPath = "/.well-known/oauth-authorization-server"
+	TokenPath         = "/oauth/token"
+	IntrospectionPath = "/oauth/introspect"
+	RevocationPath    = "/oauth/revoke"
+	APIKeyPath        = "/api/auth/api-key/exchange"
+	JWKSPath          = "/.well-known/jwks.json"
+	MetadataPath      = "/.well-known/oauth-authorization-server"
 )
 
 // KeySet gives the JWKS document and its entity tag.
@@ -63,15 +66,45 @@ type metadata struct {
 	TokenEndpoint string   `json:"token_endpoint"`
 	JWKSURI       string   `json:"jwks_uri"`
 	GrantTypes    []string `json:"grant_types_supported"`
-	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	tokenAuth
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	introspectionAuth
+	RevocationEndpoint string `json:"revocation_endpoint"`
+	revocationAuth
 }
 
-// Metadata serves the issuer's metadata (RFC 8414).
-func Metadata(issuer string, grantTypes []string) (http.Handler, error) {
-	base := strings.TrimSuffix(issuer, "/")
+// How a client proves itself is the same at each of the endpoints.
+type (
+	tokenAuth struct {
+		Methods    []string `json:"token_endpoint_auth_methods_supported"`
+		Algorithms []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	}
+	introspectionAuth struct {
+		Methods    []string `json:"introspection_endpoint_auth_methods_supported"`
+		Algorithms []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	}
+	revocationAuth struct {
+		Methods    []string `json:"revocation_endpoint_auth_methods_supported"`
+		Algorithms []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	}
+)
+
+// Endpoint is the URL of a path behind the issuer's.
+func Endpoint(issuer, path string) string { return strings.TrimSuffix(issuer, "/") + path }
+
+// Metadata serves the issuer's metadata (RFC 8414). assertions are the algorithms
+// of client assertions; none: they are not accepted.
+func Metadata(issuer string, grantTypes, assertions []string) (http.Handler, error) {
+	at := func(path string) string { return Endpoint(issuer, path) }
+	methods := []string{"client_secret_basic", "client_secret_post"}
+	if len(assertions) > 0 {
+		methods = append(methods, "private_key_jwt")
+	}
 	document, err := json.Marshal(metadata{
-		Issuer: issuer, TokenEndpoint: base + TokenPath, JWKSURI: base + JWKSPath, GrantTypes: grantTypes,
-		AuthMethods: []string{"client_secret_basic", "client_secret_post"},
+		Issuer: issuer, TokenEndpoint: at(TokenPath), JWKSURI: at(JWKSPath), GrantTypes: grantTypes,
+		IntrospectionEndpoint: at(IntrospectionPath), RevocationEndpoint: at(RevocationPath),
+		tokenAuth: tokenAuth{methods, assertions}, introspectionAuth: introspectionAuth{methods, assertions},
+		revocationAuth: revocationAuth{methods, assertions},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the metadata: %w", err)
@@ -82,7 +115,7 @@ func Metadata(issuer string, grantTypes []string) (http.Handler, error) {
 }
 
 // Front stands before the routes. It answers other methods in the language of
-// the two endpoints that do not speak problem documents, and finds the metadata
+// the endpoints that do not speak problem documents, and finds the metadata
 // of an issuer with a path, whose well-known part comes before that path (RFC
 // 8414, section 3.1). The issuer's path itself is taken away by whatever routes
 // to it.
@@ -94,7 +127,7 @@ func Front(issuer string, next http.Handler) (http.Handler, error) {
 	withPath := MetadataPath + strings.TrimSuffix(u.Path, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.URL.Path == TokenPath && r.Method != http.MethodPost:
+		case r.Method != http.MethodPost && slices.Contains([]string{TokenPath, IntrospectionPath, RevocationPath}, r.URL.Path):
 			refuseMethod(w, r)
 		case r.URL.Path == APIKeyPath && r.Method != http.MethodPost:
 			w.Header().Set("Allow", http.MethodPost)
