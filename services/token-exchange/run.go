@@ -167,8 +167,10 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 
 // doors are the routes beside the token's.
 type doors struct {
-	admin  *admin.Service
-	holder *holder.Service
+	protocol   *protocol
+	assertions []string // algorithms
+	admin      *admin.Service
+	holder     *holder.Service
 }
 
 func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.Ring, beside doors, erasures *participant.Participant) (http.Handler, error) {
