@@ -61,3 +61,7 @@ needs-postgres:
 .PHONY: failures-authn
 failures-authn: ## Put pkg/authn and its peers into the same trouble and print what becomes of them.
 	@cd pkg/authn/bench && GOWORK=off go test -count=1 -v ./failures | grep -E '^(\||[A-Z][a-z]|FAIL|ok|panic)'
+
+.PHONY: bench-authn
+bench-authn: ## Measure pkg/authn beside its peers in turns and print one table of ratios (about two minutes).
+	@cd pkg/authn/bench && GOWORK=off go run ./cmd/ratios $(BENCH_AUTHN_FLAGS)
