@@ -9,9 +9,13 @@ import (
 // Question asks whether the caller may use a permission on one entity, given
 // attributes that the token cannot know.
 type Question struct {
-	EntityType string // local name or the issuer's
-	EntityID   string
+	// EntityType is the local name or the issuer's.
+	EntityType string
+	// EntityID is the one entity that it is about; "" where there is none yet.
+	EntityID string
+	// Permission is its name, as the issuer spells it.
 	Permission string
+	// Attributes of the entity that a policy needs: amount, status.
 	Attributes map[string]any
 }
 

@@ -88,18 +88,30 @@ type KeysConfig struct {
 // claims add up. A name that begins with "/" is a JSON Pointer (RFC 6901) into
 // nested objects: /realm_access/roles.
 type ClaimNames struct {
-	ClientID         Names `yaml:"client_id"`
-	Kind             Names `yaml:"kind"`
-	Scopes           Names `yaml:"scopes"`
-	Roles            Names `yaml:"roles"`
-	Permissions      Names `yaml:"permissions"`
-	ABACRequired     Names `yaml:"abac_required"`
+	// ClientID: a string; Principal.ClientID.
+	ClientID Names `yaml:"client_id"`
+	// Kind: "user" or "service"; read by the profiles shadowless and auther.
+	Kind Names `yaml:"kind"`
+	// Scopes: a space separated string or an array; Principal.Scopes.
+	Scopes Names `yaml:"scopes"`
+	// Roles: a space separated string or an array; Principal.Roles.
+	Roles Names `yaml:"roles"`
+	// Permissions: an object of arrays, entity type to names; Principal.Permissions.
+	Permissions Names `yaml:"permissions"`
+	// ABACRequired: an object like Permissions; Principal.ABACRequired.
+	ABACRequired Names `yaml:"abac_required"`
+	// ClientFullAccess: an array of clients; Principal.ClientFullAccess.
 	ClientFullAccess Names `yaml:"client_full_access"`
-	TenantID         Names `yaml:"tenant_id"`
-	SessionID        Names `yaml:"session_id"`
-	TokenID          Names `yaml:"token_id"`
-	AuthTime         Names `yaml:"auth_time"`
-	ACR              Names `yaml:"acr"`
+	// TenantID: a string; Principal.TenantID.
+	TenantID Names `yaml:"tenant_id"`
+	// SessionID: a string; Principal.SessionID.
+	SessionID Names `yaml:"session_id"`
+	// TokenID: a string; Principal.TokenID.
+	TokenID Names `yaml:"token_id"`
+	// AuthTime: a NumericDate; Principal.AuthTime.
+	AuthTime Names `yaml:"auth_time"`
+	// ACR: a string; Principal.ACR.
+	ACR Names `yaml:"acr"`
 }
 
 // Names is a list of claim names; in YAML a single name may stand for itself.

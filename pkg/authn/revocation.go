@@ -57,8 +57,10 @@ func NewRevocationKey(kind RevocationKind, id string) RevocationKey {
 
 // Revocation is one entry of the list.
 type Revocation struct {
+	// Kind says what Key is the hash of.
 	Kind RevocationKind
-	Key  RevocationKey
+	// Key is what NewRevocationKey makes of the ID.
+	Key RevocationKey
 	// Before is T for RevokedUser and RevokedClient. A fraction of a second is
 	// rounded up; what was issued at or before T is dead.
 	Before time.Time

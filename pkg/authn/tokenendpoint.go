@@ -33,6 +33,7 @@ const (
 // TokenError is the token endpoint's refusal (RFC 6749, section 5.2). It wraps
 // ErrTokenRefused.
 type TokenError struct {
+	// Status is the answer's HTTP status.
 	Status int
 	// Code is `error`: invalid_client, invalid_grant, invalid_scope and so on.
 	Code string
