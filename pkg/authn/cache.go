@@ -13,15 +13,17 @@ import (
 const (
 	defaultCacheEntries = 10_000
 	defaultCacheBytes   = 64 << 20
-	// evictionSample is how many entries are looked at to find one to drop.
-	evictionSample = 32
+	// evictionSample is how many entries are looked at to find one to drop. More
+	// would mean that a flood has all of them looked at too often to be used in
+	// between.
+	evictionSample = 8
 	// hashedBytes are 360 bits of a signature.
 	hashedBytes = 60
 	// cacheWays is how many entries a group has: one for each byte of its tags.
 	cacheWays = 8
 	// cacheFill is how many of a group's entries are in use when the cache is
-	// full. With the choice of two groups, a token finds both full only in one
-	// case of many thousands.
+	// full. While the cache fills, a token with the choice of two groups finds
+	// both full less than once in a million times.
 	cacheFill = 5
 )
 
@@ -181,19 +183,24 @@ func (c *tokenCache) put(e *verified, hash uint64, now time.Time) {
 	c.bytes += e.size
 }
 
-// freeLocked returns a free slot in the emptier of the two groups.
+// freeLocked returns a free slot in the emptier of the two groups. Where both
+// are full, an idle entry makes room.
 func (c *tokenCache) freeLocked(hash uint64, now time.Time) (int, bool) {
 	groups := c.groups(hash)
-	g := groups[0]
-	if bits.OnesCount64(c.tags[groups[1]].Load()&highBits) < bits.OnesCount64(c.tags[g].Load()&highBits) {
-		g = groups[1]
+	free := [2]uint64{^c.tags[groups[0]].Load() & highBits, ^c.tags[groups[1]].Load() & highBits}
+	fuller := 0
+	if bits.OnesCount64(free[1]) < bits.OnesCount64(free[0]) {
+		fuller = 1
 	}
-	if free := ^c.tags[g].Load() & highBits; free != 0 {
-		return g*cacheWays + bits.TrailingZeros64(free)/8, true
+	if f := free[1-fuller]; f != 0 {
+		return groups[1-fuller]*cacheWays + bits.TrailingZeros64(f)/8, true
 	}
-	for slot := g * cacheWays; slot < (g+1)*cacheWays; slot++ {
-		if c.dropIfIdleLocked(slot, now) {
-			return slot, true
+	for _, g := range groups {
+		for slot := g * cacheWays; slot < (g+1)*cacheWays; slot++ {
+			if e := c.slots[slot].Load(); !e.used.Load() || e.dead(now) {
+				c.clearLocked(slot, e)
+				return slot, true
+			}
 		}
 	}
 	return 0, false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -130,4 +131,33 @@ func (l *Live) Middleware(ctx context.Context) Op {
 		handler.ServeHTTP(nil, r)
 		return nil
 	}
+}
+
+// ListMemory returns the live heap of a revocation list for each entry: at n
+// entries, and the most at any of a series of sizes from half of n to twice n.
+// The list grows in steps, so that one size alone could be a lucky one.
+func ListMemory(n int) (at, worst float64) {
+	list := authn.NewRevocationList(authn.RevocationListOptions{})
+	before := liveHeap()
+	for have, step := 0, n/10; have < 2*n; {
+		FillList(list, step)
+		have += step
+		if have < n/2 {
+			continue
+		}
+		perEntry := (liveHeap() - before) / float64(list.Len())
+		worst = max(worst, perEntry)
+		if have == n {
+			at = perEntry
+		}
+	}
+	runtime.KeepAlive(list)
+	return at, worst
+}
+
+func liveHeap() float64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
 }

@@ -22,7 +22,7 @@ const tokensPerRound = 128
 
 func main() {
 	rounds := flag.Int("rounds", 15, "rounds that count")
-	slice := flag.Duration("slice", 40*time.Millisecond, "CPU time for each contender in each round")
+	slice := flag.Duration("slice", 100*time.Millisecond, "CPU time for each contender in each round")
 	algs := flag.String("algs", strings.Join(bench.Algorithms(), ","), "algorithms, separated by commas")
 	only := flag.String("only", "", "measure only rows whose name has this in it, and the first")
 	flag.Parse()
@@ -102,6 +102,10 @@ func (s settings) table(w io.Writer, names []string, columns [][]bench.Result) e
 	}
 	fmt.Fprintf(&b, "\nMedian of %d interleaved rounds of %s each, quartiles in brackets; columns of allocs and bytes: least to most over the algorithms.\n", s.rounds, s.slice)
 	fmt.Fprintf(&b, "Repeated: %d live tokens in random order, %d revocations in the list. %s\n", bench.LiveTokens, bench.Revocations, machine())
+	if s.only == "" {
+		at, worst := bench.ListMemory(bench.Revocations)
+		fmt.Fprintf(&b, "Revocation list: %.1f bytes of live heap an entry at %d entries; at most %.1f from half to twice as many.\n", at, bench.Revocations, worst)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
