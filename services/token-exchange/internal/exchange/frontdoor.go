@@ -46,7 +46,7 @@ func (g *TokenExchange) frontDoor(ctx context.Context, client *clients.Client, r
 		return nil, refuseSubject("chain_too_long")
 	}
 	b.SessionID = uuid.NewString()
-	if err := g.permit(ctx, u, b, req); err != nil {
+	if err := g.permit(ctx, u, b, req.Tenant); err != nil {
 		return nil, err
 	}
 	b.Scopes = DelegableOnRequest

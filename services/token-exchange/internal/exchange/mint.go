@@ -47,6 +47,11 @@ func (s *Service) mint(client *clients.Client, basis *Basis, target, scopes []st
 	if err != nil {
 		return nil, oauth.Unavailable("signing_unavailable", err)
 	}
+	// Nothing is left out to make it fit: a token that says less than was asked
+	// for would be refused somewhere else, for no reason that anybody sees.
+	if len(signed) > s.Policy.MaxTokenBytes {
+		return nil, oauth.InvalidRequest("token_too_large", "The token would be larger than allowed. Ask for fewer audiences.")
+	}
 	attempt.TokenID = c.ID
 	return &Issued{
 		AccessToken: signed, TokenType: "Bearer", ExpiresIn: int64(expires.Sub(now) / time.Second), Scope: c.Scope,

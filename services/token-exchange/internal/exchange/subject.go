@@ -26,6 +26,7 @@ type Blocks interface {
 
 // subjects verifies subject tokens, the same way for every kind.
 type subjects struct {
+	issuer   string
 	verifier Verifier
 	fresh    func() error // an error where revocations are known too long ago
 	blocks   Blocks
@@ -68,7 +69,8 @@ func (s *subjects) verify(ctx context.Context, token, audience string, client *c
 	if err := u.read(token); err != nil {
 		return nil, refuseSubject("subject_malformed").Because(err)
 	}
-	if !u.allows(client) {
+	// Without the claim everybody may act whom the audience admits.
+	if u.mayAct != nil && !mayAct(u.mayAct, client, s.issuer) {
 		return nil, refuseSubject("may_act")
 	}
 	return u, nil
@@ -133,26 +135,6 @@ func decodePart(part string, into any) error {
 		return err
 	}
 	return json.Unmarshal(raw, into)
-}
-
-// allows reports whether the client may act for the user: RFC 8693, section
-// 4.4. Without the claim everybody may whom the audience admits; with one that
-// names nobody we know, nobody may.
-func (u *subject) allows(client *clients.Client) bool {
-	if u.mayAct == nil {
-		return true
-	}
-	var named struct {
-		Subject  string `json:"sub"`
-		ClientID string `json:"client_id"`
-	}
-	if err := json.Unmarshal(u.mayAct, &named); err != nil {
-		return false
-	}
-	if named.ClientID != "" && named.ClientID != client.ID {
-		return false
-	}
-	return named.Subject == client.Subject() || named.Subject == client.ID || (named.Subject == "" && named.ClientID == client.ID)
 }
 
 // basis is what every token about this user keeps.

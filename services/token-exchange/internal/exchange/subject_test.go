@@ -33,7 +33,7 @@ func (b blocked) Blocked(context.Context, string) (bool, error) { return false, 
 
 type source struct{ err error }
 
-func (s source) GrantsOf(context.Context, *authn.Principal) (permissions.Grants, error) {
+func (s source) GrantsOf(context.Context, *authn.Principal, string) (permissions.Grants, error) {
 	return permissions.Grants{}, s.err
 }
 

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/shadowless/shadowless/services/token-exchange/internal/audit"
@@ -43,7 +44,7 @@ type TokenExchangeOptions struct {
 // NewTokenExchange makes the grant.
 func NewTokenExchange(o TokenExchangeOptions) *TokenExchange {
 	return &TokenExchange{
-		subjects:    subjects{verifier: o.Verifier, fresh: o.Fresh, blocks: o.Blocks},
+		subjects:    subjects{issuer: o.Issuer, verifier: o.Verifier, fresh: o.Fresh, blocks: o.Blocks},
 		permissions: o.Permissions, userinfo: o.Userinfo, issuer: o.Issuer,
 		authorities: o.ScopeAuthorities, untyped: o.UntypedAccessTokens,
 	}
@@ -104,8 +105,12 @@ func (g *TokenExchange) delegate(ctx context.Context, client *clients.Client, re
 	if b.Actor.depth() > maxActors || len(b.Ancestors) > maxAncestors {
 		return nil, refuseSubject("chain_too_long")
 	}
-	if err := g.permit(ctx, u, b, req); err != nil {
+	// A token keeps its tenant when it is passed on.
+	if err := g.permit(ctx, u, b, ""); err != nil {
 		return nil, err
+	}
+	if req.Tenant != "" && req.Tenant != b.TenantID {
+		return nil, errTenant()
 	}
 	b.Scopes = DelegableScopes
 	b.Limited, b.Limit = g.limit(u)
@@ -125,19 +130,24 @@ func (g *TokenExchange) limit(u *subject) (limited bool, scopes []string) {
 	return slices.Contains(g.authorities, u.Issuer()), scopes
 }
 
-// permit fills permissions and tenant. A token that has an actor keeps what it has.
-func (g *TokenExchange) permit(ctx context.Context, u *subject, b *Basis, req *Request) error {
+// permit fills permissions and tenant: those of the tenant that is asked for, or
+// of the token's own. Our own tokens say what they are good for.
+func (g *TokenExchange) permit(ctx context.Context, u *subject, b *Basis, tenant string) error {
 	if u.Issuer() == g.issuer {
 		b.Permissions, b.ABACRequired = u.Permissions(), u.ABACRequired()
-	} else {
-		grants, err := g.permissions.GrantsOf(ctx, u.Principal)
-		if err != nil {
-			return oauth.Unavailable("permissions_unavailable", err)
-		}
-		b.Permissions, b.ABACRequired, b.TenantID = grants.Permissions, grants.ABACRequired, grants.TenantID
+		return nil
 	}
-	if req.Tenant != "" && req.Tenant != b.TenantID {
-		return oauth.InvalidRequest("tenant", "The requested tenant is not available.")
+	grants, err := g.permissions.GrantsOf(ctx, u.Principal, tenant)
+	switch {
+	case errors.Is(err, permissions.ErrNotAMember):
+		return errTenant()
+	case err != nil:
+		return oauth.Unavailable("permissions_unavailable", err)
 	}
+	b.Permissions, b.ABACRequired, b.TenantID = grants.Permissions, grants.ABACRequired, grants.TenantID
 	return nil
+}
+
+func errTenant() error {
+	return oauth.InvalidRequest("tenant", "The requested tenant is not available.")
 }

@@ -11,7 +11,9 @@ import (
 
 // Source says what the user of a verified token may do.
 type Source interface {
-	GrantsOf(ctx context.Context, user *authn.Principal) (Grants, error)
+	// GrantsOf returns what the user may do in a tenant; "" is the token's own.
+	// The error is ErrNotAMember, or it is not known.
+	GrantsOf(ctx context.Context, user *authn.Principal, tenant string) (Grants, error)
 }
 
 // Projection lists what the identity provider reported as granted to a user.
@@ -43,10 +45,17 @@ func NewConfigured(users policy.Users, projection Projection) *Configured {
 }
 
 // GrantsOf implements Source.
-func (s *Configured) GrantsOf(ctx context.Context, user *authn.Principal) (Grants, error) {
+func (s *Configured) GrantsOf(ctx context.Context, user *authn.Principal, tenant string) (Grants, error) {
 	g := Grants{TenantID: user.TenantID()}
 	if g.TenantID == "" {
 		g.TenantID = s.users.TenantID
+	}
+	if tenant != "" && tenant != g.TenantID {
+		projected, err := s.projection.GrantsOf(ctx, user.UserID())
+		if err != nil {
+			return Grants{}, err
+		}
+		return s.elsewhere(projected, tenant)
 	}
 	if user.PermissionsAuthoritative() {
 		g.add(user.Permissions(), user.ABACRequired())
@@ -64,7 +73,12 @@ func (s *Configured) GrantsOf(ctx context.Context, user *authn.Principal) (Grant
 		return Grants{}, err
 	}
 	for _, p := range projected {
-		add(s.expand(p))
+		if s.users.Tenants.EntityType == "" || p.EntityType != s.users.Tenants.EntityType {
+			add(s.expand(p))
+		}
+	}
+	if g.TenantID != "" {
+		s.join(&g, s.memberships(projected, g.TenantID))
 	}
 	// The condition belongs to the permission: another way to the same
 	// permission, such as a relation of the user, does not take it away.

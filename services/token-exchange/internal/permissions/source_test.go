@@ -81,7 +81,7 @@ func TestConfigured_AddsUpWhatIsKnown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := permissions.NewConfigured(users, projected{grants: tc.projected}).GrantsOf(t.Context(), principal(t, tc.options...))
+			got, err := permissions.NewConfigured(users, projected{grants: tc.projected}).GrantsOf(t.Context(), principal(t, tc.options...), "")
 			require.NoError(t, err)
 			require.Equal(t, tc.want, got)
 		})
@@ -91,6 +91,6 @@ func TestConfigured_AddsUpWhatIsKnown(t *testing.T) {
 func TestConfigured_DoesNotGuess(t *testing.T) {
 	t.Parallel()
 	down := errors.New("down")
-	_, err := permissions.NewConfigured(users, projected{err: down}).GrantsOf(t.Context(), principal(t))
+	_, err := permissions.NewConfigured(users, projected{err: down}).GrantsOf(t.Context(), principal(t), "")
 	require.ErrorIs(t, err, down)
 }

@@ -27,6 +27,8 @@ type Policy struct {
 	// UntypedAccessTokens are issuers whose access tokens lack the header
 	// `typ: at+jwt` and are told from id_tokens by another rule of their profile.
 	UntypedAccessTokens []string `yaml:"untyped_access_tokens"`
+	// MaxTokenBytes bounds a minted token; what would be larger is refused.
+	MaxTokenBytes int `yaml:"max_token_bytes"`
 	// WorkloadIssuers prove clients by their own tokens.
 	WorkloadIssuers []WorkloadIssuer `yaml:"workload_issuers"`
 	// Limits, Keys and Plans bound clients and their keys.
@@ -52,6 +54,8 @@ type Users struct {
 	Default Grants `yaml:"default"`
 	// Roles of the user's token → what they add.
 	Roles map[string]Grants `yaml:"roles"`
+	// Tenants that a user can be switched to at a front door.
+	Tenants Tenants `yaml:"tenants"`
 	// Relations: entity type → relation → permissions, for grants that the
 	// identity provider reported as events.
 	Relations map[string]map[string][]string `yaml:"relations"`
@@ -78,7 +82,7 @@ func Load(path string) (Policy, error) {
 
 // Parse reads and checks a policy.
 func Parse(raw []byte) (Policy, error) {
-	p := Policy{Limits: defaultLimits, Keys: defaultKeyRules}
+	p := Policy{MaxTokenBytes: DefaultMaxTokenBytes, Limits: defaultLimits, Keys: defaultKeyRules}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	dec.KnownFields(true)
 	if err := dec.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
@@ -125,6 +129,10 @@ func (p Policy) faults() []error {
 	for role, g := range p.Users.Roles {
 		check("users.roles."+role, g)
 	}
+	for relation, g := range p.Users.Tenants.Relations {
+		check("users.tenants.relations."+relation, g)
+	}
+	p.tokenFaults(fault)
 	p.workloadFaults(fault)
 	return append(faults, p.planFaults()...)
 }
