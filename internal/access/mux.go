@@ -22,6 +22,7 @@ type Mux struct {
 	asker    authn.Asker
 	mux      *http.ServeMux
 	handled  map[string]bool
+	decided  map[string]bool // somebody asks whether the caller may
 	faults   []error
 }
 
@@ -35,7 +36,7 @@ func WithAsker(a authn.Asker) Option { return func(m *Mux) { m.asker = a } }
 // NewMux makes an empty router for the table. A table of public routes alone
 // needs no verifier.
 func NewMux(t Table, v *authn.Verifier, options ...Option) *Mux {
-	m := &Mux{table: t, verifier: v, mux: http.NewServeMux(), handled: map[string]bool{}}
+	m := &Mux{table: t, verifier: v, mux: http.NewServeMux(), handled: map[string]bool{}, decided: map[string]bool{}}
 	for _, option := range options {
 		option(m)
 	}
@@ -55,7 +56,9 @@ func NewMux(t Table, v *authn.Verifier, options ...Option) *Mux {
 	return m
 }
 
-// Handle serves a route of the table. Errors are reported by Handler.
+// Handle serves a route of the table. Errors are reported by Handler. It
+// authenticates only: the handler of a route that is not public must contain
+// the route's Authorize.
 func (m *Mux) Handle(pattern string, h http.Handler) {
 	route, ok := m.table.route(pattern)
 	if !ok {
@@ -81,6 +84,9 @@ func (m *Mux) Handler() (http.Handler, error) {
 		if !m.handled[r.Pattern] {
 			faults = append(faults, fmt.Errorf("route %q has no handler", r.Pattern))
 		}
+		if m.handled[r.Pattern] && !r.IsPublic() && !m.decided[r.Pattern] {
+			faults = append(faults, fmt.Errorf("route %q lets everybody in who has a token: nothing authorizes", r.Pattern))
+		}
 	}
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("access table of %s: %w", m.table.Service, errors.Join(faults...))
@@ -91,6 +97,7 @@ func (m *Mux) Handler() (http.Handler, error) {
 // Authorize admits the callers of the route's rules.
 func (m *Mux) Authorize(pattern string) endpoint.Middleware {
 	route, _ := m.table.route(pattern) // an unknown one is reported by Handler
+	m.decided[pattern] = true
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (any, error) {
 			if err := m.admit(ctx, route); err != nil {

@@ -128,6 +128,7 @@ func TestMux_DoesNotStartWithoutItsTable(t *testing.T) {
 		"row without handler":    {[]access.Route{row}, nil, "has no handler"},
 		"two handlers":           {[]access.Route{row}, []string{"GET /a", "GET /a"}, "two handlers"},
 		"row twice":              {[]access.Route{row, row}, []string{"GET /a"}, "stands twice"},
+		"nobody authorizes":      {[]access.Route{row}, []string{"GET /a"}, "nothing authorizes"},
 		"row that admits nobody": {[]access.Route{{Pattern: "GET /a"}}, []string{"GET /a"}, "admits nobody"},
 	} {
 		mux := access.NewMux(access.Table{Service: "x", Routes: c.routes}, m.verifier)
