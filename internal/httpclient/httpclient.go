@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -42,7 +44,17 @@ func New(caFile string) (*http.Client, error) {
 	transport.IdleConnTimeout = idleConnTimeout
 	return &http.Client{
 		Timeout:       timeout,
-		Transport:     otelhttp.NewTransport(transport),
+		Transport:     otelhttp.NewTransport(addressOnly{transport}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// addressOnly keeps paths and queries out of the span, because they may hold
+// user IDs. The span of the server that answers has the route.
+type addressOnly struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t addressOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	trace.SpanFromContext(r.Context()).SetAttributes(attribute.String("url.full", r.URL.Scheme+"://"+r.URL.Host))
+	return t.next.RoundTrip(r)
 }

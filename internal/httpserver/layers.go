@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +40,7 @@ func record(log *slog.Logger, next http.Handler) http.Handler {
 		if route == "" {
 			route = "none"
 		}
-		trace.SpanFromContext(ctx).SetAttributes(attribute.String("http.route", route))
+		trace.SpanFromContext(ctx).SetAttributes(attribute.String("http.route", route), attribute.String("url.path", pathOf(route)))
 		level := slog.LevelInfo
 		if answer.code() >= http.StatusInternalServerError {
 			level = slog.LevelError
@@ -50,6 +51,15 @@ func record(log *slog.Logger, next http.Handler) http.Handler {
 		}, line.Attrs()...)
 		log.LogAttrs(ctx, level, "request", attrs...)
 	})
+}
+
+// pathOf is the path of a route's pattern. It takes the real path's place in
+// the span, for the same reason as in the log.
+func pathOf(route string) string {
+	if _, path, ok := strings.Cut(route, " "); ok {
+		return path
+	}
+	return route
 }
 
 // recovered turns a panic into a 500 and keeps the process.

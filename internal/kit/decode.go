@@ -1,10 +1,13 @@
 package kit
 
 import (
+	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/shadowless/shadowless/internal/problem"
 )
@@ -26,9 +29,24 @@ func JSON[Req any](r *http.Request) (Req, error) {
 		if p := problem.From(err); p.Status == http.StatusRequestEntityTooLarge {
 			return req, p
 		}
-		return req, problem.ErrInvalidRequest.Because(err)
+		return req, problem.ErrInvalidRequest.Because(withoutContent(err))
 	}
 	return finish(req, r)
+}
+
+// withoutContent tells where a body went wrong. The decoder's own words quote
+// it, and whoever sends an e-mail address must not find it in the log.
+func withoutContent(err error) error {
+	var semantic *json.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &syntactic):
+		return fmt.Errorf("the body is not JSON, at byte %d", syntactic.ByteOffset)
+	case errors.As(err, &semantic):
+		return fmt.Errorf("the body has another shape than %v, at byte %d", semantic.GoType, semantic.ByteOffset)
+	default:
+		return errors.New("the body could not be read whole")
+	}
 }
 
 // NoBody makes a Req from the path, the query and the headers alone.

@@ -65,3 +65,23 @@ func TestJSON_NamesABodyThatIsTooLarge(t *testing.T) {
 	_, err := kit.JSON[place](r)
 	require.ErrorIs(t, err, problem.ErrBodyTooLarge)
 }
+
+func TestJSON_KeepsTheBodyOutOfTheLog(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"unknown member": `{"alice@example.com":1}`,
+		"member twice":   `{"sku":"a","sku":"alice@example.com"}`,
+		"other type":     `{"sku":{"alice@example.com":1}}`,
+		"other shape":    `"alice@example.com"`,
+		"not JSON":       `alice@example.com`,
+		"cut off":        `{"sku":"alice@example.com`,
+		"data behind":    `{"sku":"a"} "alice@example.com"`,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		_, err := kit.JSON[place](r)
+		require.ErrorIs(t, err, problem.ErrInvalidRequest, name)
+		require.NotContains(t, err.Error(), "alice", name)
+		require.Contains(t, err.Error(), "the body", name)
+	}
+}
