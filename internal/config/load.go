@@ -17,6 +17,8 @@ type Variable struct {
 	Name    string
 	Default string
 	Doc     string
+
+	field string // the name of the field that holds it
 }
 
 // faulty is a configuration that can check itself.
@@ -28,18 +30,24 @@ type faulty interface{ Faults() []error }
 func Load[C any](prefix string, environ []string) (C, error) {
 	var c C
 	values := env.ToMap(environ)
-	faults := unknown(Variables[C](), prefix, values)
+	known := Variables[C]()
+	faults := unknown(known, prefix, values)
+	unread := map[string]bool{}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: values}); err != nil {
 		var all env.AggregateError
-		if errors.As(err, &all) {
-			faults = append(faults, all.Errors...)
-		} else {
-			faults = append(faults, err)
+		if !errors.As(err, &all) {
+			all.Errors = []error{err}
+		}
+		for _, fault := range all.Errors {
+			name, named := unreadable(known, fault)
+			unread[name] = true
+			faults = append(faults, named)
 		}
 	}
 	if f, ok := any(c).(faulty); ok {
 		for _, fault := range f.Faults() {
-			if fault != nil {
+			// What could not be read has been named; its zero value is no second fault.
+			if fault != nil && !unread[firstWord(fault)] {
 				faults = append(faults, fault)
 			}
 		}
@@ -48,6 +56,25 @@ func Load[C any](prefix string, environ []string) (C, error) {
 		return c, &FaultsError{Faults: faults}
 	}
 	return c, nil
+}
+
+// unreadable names the variable where the parser names the field.
+func unreadable(known []Variable, fault error) (name string, named error) {
+	var parse env.ParseError
+	if !errors.As(fault, &parse) {
+		return "", fault
+	}
+	for _, v := range known {
+		if v.field == parse.Name {
+			return v.Name, fmt.Errorf("%s: %w", v.Name, parse.Err)
+		}
+	}
+	return "", fault
+}
+
+func firstWord(fault error) string {
+	word, _, _ := strings.Cut(fault.Error(), " ")
+	return word
 }
 
 // FaultsError is everything that is wrong with a configuration.
@@ -79,7 +106,7 @@ func collect(t reflect.Type, prefix string, out *[]Variable) {
 		switch {
 		case name == "-":
 		case name != "":
-			*out = append(*out, Variable{Name: prefix + name, Default: f.Tag.Get("envDefault"), Doc: f.Tag.Get("doc")})
+			*out = append(*out, Variable{Name: prefix + name, Default: f.Tag.Get("envDefault"), Doc: f.Tag.Get("doc"), field: f.Name})
 		case f.Type.Kind() == reflect.Struct:
 			collect(f.Type, prefix+f.Tag.Get("envPrefix"), out)
 		}

@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -17,7 +18,7 @@ import (
 const migrationPatience = time.Minute
 
 // Migrate applies the sets where the migrator's URL is configured.
-func Migrate(ctx context.Context, b config.Backends, sets []migrate.Set) error {
+func Migrate(ctx context.Context, b config.Backends, sets []migrate.Set, log *slog.Logger) error {
 	if b.MigrationDatabaseURLFile == "" || len(sets) == 0 {
 		return nil
 	}
@@ -26,7 +27,10 @@ func Migrate(ctx context.Context, b config.Backends, sets []migrate.Set) error {
 		return fmt.Errorf("MIGRATION_DATABASE_URL_FILE: %w", err)
 	}
 	_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, migrate.Up(ctx, url, sets...) },
-		backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(migrationPatience))
+		backoff.WithBackOff(backoff.NewExponentialBackOff()), backoff.WithMaxElapsedTime(migrationPatience),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			log.WarnContext(ctx, "migrating the database failed, trying again", "error", err, "in", wait)
+		}))
 	return err
 }
 

@@ -39,6 +39,9 @@ type Options struct {
 	Logger     *slog.Logger
 	Now        func() time.Time // nil: time.Now
 	HTTPClient *http.Client     // nil: one that trusts CA_FILE
+	// Trust changes what AUTHN_CONFIG_FILE says, where the service knows better;
+	// nil changes nothing.
+	Trust func(*authn.Config)
 }
 
 // Mesh is what Open connected.
@@ -74,7 +77,7 @@ func Open(ctx context.Context, o Options) (*Mesh, error) {
 }
 
 func (m *Mesh) open(ctx context.Context, o Options) (err error) {
-	if err := Migrate(ctx, o.Backends, o.Migrations); err != nil {
+	if err := Migrate(ctx, o.Backends, o.Migrations, o.Logger); err != nil {
 		return err
 	}
 	if m.Pool, err = OpenPool(ctx, o.Backends); err != nil {
@@ -109,6 +112,9 @@ func (m *Mesh) openVerifier(ctx context.Context, o Options) error {
 	cfg, err := authn.LoadConfig(o.Backends.AuthnConfigFile)
 	if err != nil {
 		return fmt.Errorf("AUTHN_CONFIG_FILE: %w", err)
+	}
+	if o.Trust != nil {
+		o.Trust(&cfg)
 	}
 	audiences := o.Audiences
 	if len(audiences) == 0 {

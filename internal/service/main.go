@@ -40,6 +40,10 @@ func execute[C Configuration](name, prefix string, run func(context.Context, C, 
 		}
 		return 2
 	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "%s: takes no arguments, not %q: its configuration is its environment\n", name, flags.Args())
+		return 2
+	}
 	cfg, err := config.Load[C](prefix, environ)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
@@ -65,6 +69,9 @@ func runLogged[C Configuration](name string, cfg C, run func(context.Context, C,
 		return err
 	}
 	err = run(ctx, cfg, log)
+	if brokenOff(ctx, err) {
+		err = nil // it was told to stop before it had begun
+	}
 	if err != nil {
 		log.Error("stopped", "error", err)
 	} else {
@@ -76,4 +83,9 @@ func runLogged[C Configuration](name string, cfg C, run func(context.Context, C,
 		log.Warn("spans were lost", "error", ferr)
 	}
 	return err
+}
+
+// brokenOff tells that err is only the signal's echo.
+func brokenOff(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 }
