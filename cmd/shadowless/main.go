@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -36,7 +37,11 @@ func main() {
 	parsed := kong.Parse(&commands{}, kong.Name("shadowless"),
 		kong.Description("Microservices that share one identity provider and keep no users table."),
 		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)))
-	if err := parsed.Run(); err != nil {
+	err := parsed.Run()
+	if errors.Is(err, context.Canceled) || err != nil && errors.Is(err, context.Cause(ctx)) {
+		err = errors.New("interrupted") // what it broke off is no news
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "shadowless:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called

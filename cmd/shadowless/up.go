@@ -29,6 +29,10 @@ func (c *upCommand) Run(ctx context.Context) error {
 	stack, err := devstack.Start(ctx, devstack.Config{
 		StateDir: dir, Fresh: c.Fresh, DatabaseURL: c.DatabaseURL, As: c.As, Without: c.Without,
 	})
+	if err != nil && ctx.Err() != nil {
+		fmt.Println("\nStopped before it was ready. The data stays; `--fresh` forgets it.")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -38,7 +42,7 @@ func (c *upCommand) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		fmt.Println("\nStopping …")
 	case failure = <-stack.Failed():
-		failure = fmt.Errorf("%w (its log is in %s/logs)", failure, dir)
+		failure = fmt.Errorf("%w (logs are in %s/logs)", failure, dir)
 	}
 	if err := errors.Join(failure, stack.Stop()); err != nil {
 		return err

@@ -27,6 +27,7 @@ type Running struct {
 	As       string `json:"as"` // how the development IdP behaves: promised or observed
 	StateDir string `json:"state_dir"`
 	Ports    Ports  `json:"ports"`
+	Database string `json:"database,omitempty"` // host:port of a Postgres that is not the system's own
 }
 
 // ErrNotRunning tells that no system is up on the state directory.
@@ -49,6 +50,19 @@ func FindRunning(ctx context.Context, stateDir string) (*Running, error) {
 		return nil, ErrNotRunning
 	}
 	return &r, nil
+}
+
+// ErrReserved tells that another journey walks through the system.
+var ErrReserved = errors.New("another demo is walking through this system; wait until it has ended")
+
+// Reserve takes the running system for one journey at a time: each stops
+// services that the others need.
+func (r *Running) Reserve() (giveBack func() error, err error) {
+	lock, err := take(filepath.Join(r.StateDir, "demo.lock"), ErrReserved)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return release(lock) }, nil
 }
 
 // StopService ends one service of the running system, as an outage would.

@@ -2,7 +2,9 @@ package devstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/shadowless/shadowless/pkg/identity/localpostgres"
@@ -17,9 +19,30 @@ func DatabaseName(service string) string {
 	return "shadowless_" + strings.ReplaceAll(service, "-", "_")
 }
 
+// databaseAddress is where a Postgres that is not the system's own listens;
+// empty for a private one.
+func databaseAddress(cfg Config) (string, error) {
+	if cfg.DatabaseURL == "" {
+		return "", nil
+	}
+	// The parser's error would quote the password.
+	u, err := url.Parse(cfg.DatabaseURL)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Host == "" {
+		return "", errors.New("the database URL must look like postgres://administrator:password@host:5432/postgres")
+	}
+	return u.Host, nil
+}
+
 // provision gives every service its database and two roles, and writes their
 // URLs to files. The admin URL may be a private server's or an existing one's.
 func provision(ctx context.Context, state *State, admin string) error {
+	own, err := newOwnership(state, admin)
+	if err != nil {
+		return err
+	}
+	if err := own.check(ctx); err != nil {
+		return err
+	}
 	for _, service := range WithDatabase {
 		name := DatabaseName(service)
 		db := localpostgres.Database{
@@ -46,7 +69,10 @@ func provision(ctx context.Context, state *State, admin string) error {
 			}
 		}
 	}
-	_, err := state.Write([]byte(admin), "secrets", "postgres-admin.url")
+	if err := own.mark(ctx); err != nil {
+		return err
+	}
+	_, err = state.Write([]byte(admin), "secrets", "postgres-admin.url")
 	return err
 }
 

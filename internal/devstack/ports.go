@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/shadowless/shadowless/internal/streams"
@@ -77,7 +78,7 @@ func (p Ports) URL(name string) string { return "http://" + p.Address(name) }
 func (p Ports) InUse(skip ...string) error {
 	var faults []error
 	for _, name := range Listeners {
-		if contains(skip, name) {
+		if slices.Contains(skip, name) {
 			continue
 		}
 		l, err := net.Listen("tcp", p.Address(name))
@@ -88,13 +89,4 @@ func (p Ports) InUse(skip ...string) error {
 		_ = l.Close() // nothing was accepted
 	}
 	return errors.Join(faults...)
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -51,6 +54,7 @@ type Stack struct {
 	logs       []*os.File
 	flush      func(context.Context) error
 	programs   []program
+	stopping   atomic.Bool
 }
 
 const askTimeout = 3 * time.Second
@@ -64,12 +68,21 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if cfg.As != Promised && cfg.As != Observed {
 		return nil, fmt.Errorf("the IdP can behave as %s or %s, not as %q", Promised, Observed, cfg.As)
 	}
+	for _, name := range cfg.Without {
+		if !slices.Contains(WithDatabase, name) {
+			return nil, fmt.Errorf("%w: %s (there are %s)", ErrUnknownService, name, strings.Join(WithDatabase, ", "))
+		}
+	}
+	database, err := databaseAddress(cfg)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Ports == nil {
 		cfg.Ports = DefaultPorts()
 	}
 	s := &Stack{
 		supervisor: newSupervisor(), client: &http.Client{Timeout: askTimeout},
-		Running: Running{PID: os.Getpid(), As: cfg.As, StateDir: cfg.StateDir, Ports: cfg.Ports},
+		Running: Running{PID: os.Getpid(), As: cfg.As, StateDir: cfg.StateDir, Ports: cfg.Ports, Database: database},
 	}
 	if s.state, s.release, err = OpenState(cfg.StateDir, cfg.Fresh); err != nil {
 		return nil, err
@@ -79,7 +92,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	skip := cfg.Without
+	skip := slices.Clone(cfg.Without)
 	if cfg.DatabaseURL != "" {
 		skip = append(skip, Postgres)
 	}
@@ -124,6 +137,7 @@ func (s *Stack) startInfrastructure(ctx context.Context, cfg Config) error {
 				return err
 			}
 			admin = s.postgres.AdminURL()
+			go s.watchPostgres()
 		} else if cfg.Fresh {
 			if err := forgetDatabases(ctx, admin); err != nil {
 				return err
@@ -144,6 +158,15 @@ func (s *Stack) startInfrastructure(ctx context.Context, cfg Config) error {
 	return group.Wait()
 }
 
+// watchPostgres ends the system when its server ends before it: nobody would
+// start that again.
+func (s *Stack) watchPostgres() {
+	<-s.postgres.Exited()
+	if !s.stopping.Load() {
+		s.supervisor.fail(fmt.Errorf("postgres ended without being asked; see %s", s.state.Path("postgres", "server.log")))
+	}
+}
+
 func (s *Stack) startServices(ctx context.Context, cfg Config) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range s.programs {
@@ -152,7 +175,8 @@ func (s *Stack) startServices(ctx context.Context, cfg Config) error {
 			return err
 		}
 		s.supervisor.add(p, log)
-		if contains(cfg.Without, p.name) {
+		if slices.Contains(cfg.Without, p.name) {
+			s.supervisor.leave(p.name)
 			continue
 		}
 		if err := s.supervisor.start(p.name); err != nil {
@@ -207,6 +231,7 @@ func (s *Stack) logger(name string, level slog.Level) (*slog.Logger, error) {
 
 // Stop ends the services, then NATS, then Postgres, and leaves the data.
 func (s *Stack) Stop() error {
+	s.stopping.Store(true)
 	var faults []error
 	if s.control != nil {
 		faults = append(faults, s.control.Close(), os.Remove(s.state.Path(runningFile)))

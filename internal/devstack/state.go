@@ -33,14 +33,21 @@ func DefaultStateDir() (string, error) {
 // State is the folder with everything that outlives a run.
 type State struct{ dir string }
 
+// maxSocketPath is what every kernel takes for a Unix socket, in bytes: Linux
+// has room for 107, macOS for 103.
+const maxSocketPath = 103
+
 // ErrLocked tells that another run uses the state directory.
 var ErrLocked = errors.New("another shadowless is running on this state directory")
 
 // OpenState makes the folder, takes it for this process alone and, if fresh is
-// set, forgets what was in it. Release gives it back.
-func OpenState(dir string, fresh bool) (state *State, release func() error, err error) {
+// set, forgets what was in it.
+func OpenState(dir string, fresh bool) (state *State, giveBack func() error, err error) {
 	if !filepath.IsAbs(dir) {
 		return nil, nil, fmt.Errorf("state directory %q must be an absolute path", dir)
+	}
+	if socket := filepath.Join(dir, controlSocket); len(socket) > maxSocketPath {
+		return nil, nil, fmt.Errorf("state directory %q is too long: the path of a Unix socket in it may have %d bytes", dir, maxSocketPath)
 	}
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // the server's user must pass through; the folders inside are closed
 		return nil, nil, fmt.Errorf("make the state directory: %w", err)
@@ -48,19 +55,35 @@ func OpenState(dir string, fresh bool) (state *State, release func() error, err 
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // as above, for a folder that was there
 		return nil, nil, fmt.Errorf("open the state directory to the server's user: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := take(filepath.Join(dir, "lock"), ErrLocked)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the lock: %w", err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, dir), lock.Close())
+		return nil, nil, err
 	}
 	if fresh {
 		if err := forget(dir); err != nil {
-			return nil, nil, errors.Join(err, lock.Close())
+			return nil, nil, errors.Join(err, release(lock))
 		}
 	}
-	return &State{dir: dir}, lock.Close, nil
+	return &State{dir: dir}, func() error { return release(lock) }, nil
+}
+
+// take locks a file for this process until it is closed; taken says who else
+// may have it.
+func take(path string, taken error) (*os.File, error) {
+	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s", taken, filepath.Dir(path)), lock.Close())
+	}
+	return lock, nil
+}
+
+// release gives a lock back at once. Closing alone would wait for a child that
+// is between fork and exec and still has the descriptor.
+func release(lock *os.File) error {
+	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
 }
 
 // forget removes only what this package makes: a mistaken --state-dir must not

@@ -37,6 +37,9 @@ func Summary(w io.Writer, r Running, took time.Duration) {
 		if name != NATS && name != Postgres {
 			address = r.Ports.URL(name)
 		}
+		if name == Postgres && r.Database != "" {
+			address = r.Database
+		}
 		fmt.Fprintf(w, "  %-15s %-24s %s\n", name, address, roles[name])
 	}
 	fmt.Fprintf(w, "\nWho can sign in:\n")

@@ -17,6 +17,9 @@ import (
 // ErrUnknownService names a service that this system does not run.
 var ErrUnknownService = errors.New("there is no such service")
 
+// ErrForeign names a service of the system that somebody else runs (--without).
+var ErrForeign = errors.New("this service is run by somebody else, who must stop and start it")
+
 // program is one service: the environment of its command and its Run.
 type program struct {
 	name string
@@ -42,23 +45,40 @@ type supervisor struct {
 	programs map[string]program
 	logs     map[string]*slog.Logger
 	running  map[string]*instance
-	failed   chan error // the first end that nobody asked for
+	foreign  map[string]bool // run by somebody else
+	failed   chan error      // the first end that nobody asked for
 }
 
 type instance struct {
 	stop  context.CancelFunc
 	ended chan struct{}
-	err   error // valid after ended
+	err   error // valid after ended, as is told
+	told  bool  // the end went to failed
 }
 
 func newSupervisor() *supervisor {
-	return &supervisor{programs: map[string]program{}, logs: map[string]*slog.Logger{}, running: map[string]*instance{}, failed: make(chan error, 1)}
+	return &supervisor{programs: map[string]program{}, logs: map[string]*slog.Logger{}, running: map[string]*instance{}, foreign: map[string]bool{}, failed: make(chan error, 1)}
 }
 
 func (s *supervisor) add(p program, log *slog.Logger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.programs[p.name], s.logs[p.name] = p, log
+}
+
+// leave hands a program to somebody else, who starts and stops it.
+func (s *supervisor) leave(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.foreign[name] = true
+}
+
+// fail ends the system, unless an earlier failure already does.
+func (s *supervisor) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
 }
 
 // start runs a program that is not running.
@@ -69,6 +89,9 @@ func (s *supervisor) start(name string) error {
 	if !ok {
 		return fmt.Errorf("%w: %s", ErrUnknownService, name)
 	}
+	if s.foreign[name] {
+		return fmt.Errorf("%w: %s", ErrForeign, name)
+	}
 	if _, ok := s.running[name]; ok {
 		return nil
 	}
@@ -78,16 +101,14 @@ func (s *supervisor) start(name string) error {
 	log := s.logs[name]
 	go func() {
 		i.err = p.run(ctx, p.env, log)
+		i.told = ctx.Err() == nil
 		close(i.ended)
-		if ctx.Err() == nil {
+		if i.told {
 			err := i.err
 			if err == nil {
 				err = errors.New("ended without being asked")
 			}
-			select {
-			case s.failed <- fmt.Errorf("%s: %w", name, err):
-			default: // an earlier failure already ends the system
-			}
+			s.fail(fmt.Errorf("%s: %w", name, err))
 		}
 	}()
 	return nil
@@ -99,16 +120,19 @@ func (s *supervisor) stop(name string) error {
 	i, ok := s.running[name]
 	delete(s.running, name)
 	_, known := s.programs[name]
+	foreign := s.foreign[name]
 	s.mu.Unlock()
 	switch {
 	case !known:
 		return fmt.Errorf("%w: %s", ErrUnknownService, name)
+	case foreign:
+		return fmt.Errorf("%w: %s", ErrForeign, name)
 	case !ok:
 		return nil
 	}
 	i.stop()
 	<-i.ended
-	if errors.Is(i.err, context.Canceled) { // it was still starting
+	if i.told || errors.Is(i.err, context.Canceled) { // it was still starting
 		return nil
 	}
 	return i.err

@@ -21,6 +21,7 @@ func (j *Journey) outage() chapter {
 	}
 	return chapter{"The identity provider is down", []step{
 		{"stop the IdP", "demo → control socket", func(ctx context.Context) (string, error) {
+			j.idpStopped = true // also when the answer is lost
 			return "", j.system.StopService(ctx, devstack.DevIDP)
 		}},
 		{"read the orders with the old token", "demo → orders", func(ctx context.Context) (string, error) {
@@ -45,10 +46,16 @@ func (j *Journey) outage() chapter {
 		}},
 		refund,
 		{"start the IdP", "demo → control socket", func(ctx context.Context) (string, error) {
-			return "", j.system.StartService(ctx, devstack.DevIDP)
+			return "", j.startIDP(ctx)
 		}},
 		{"sign in again", "browser → dev-idp", func(ctx context.Context) (string, error) {
 			return "it kept its users, sessions and keys", j.user.Authorize(ctx, j.system)
 		}},
 	}}
+}
+
+func (j *Journey) startIDP(ctx context.Context) error {
+	err := j.system.StartService(ctx, devstack.DevIDP)
+	j.idpStopped = err != nil
+	return err
 }

@@ -6,6 +6,7 @@ package journey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,7 @@ type Journey struct {
 	known           map[string]bool // erasures before this one
 	erasureID       string
 	kept            map[string]string // where a receipt says that the ID stays, and why
+	idpStopped      bool
 }
 
 // New prepares a walk through the running system; what happens is printed to out.
@@ -73,8 +75,20 @@ func (j *Journey) chapters() []chapter {
 // observed tells that the IdP behaves as it was observed, not as it promises.
 func (j *Journey) observed() bool { return j.system.As == devstack.Observed }
 
-// Walk takes every step in turn and stops at the first that fails.
-func (j *Journey) Walk(ctx context.Context) error {
+// Walk takes every step in turn and stops at the first that fails. It has the
+// system for itself, and leaves it running however it ends: the IdP that it
+// stopped is started again.
+func (j *Journey) Walk(ctx context.Context) (err error) {
+	release, err := j.system.Reserve()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if j.idpStopped {
+			err = errors.Join(err, j.startIDP(context.WithoutCancel(ctx)))
+		}
+		err = errors.Join(err, release())
+	}()
 	fmt.Fprintf(j.out, "The golden journey. The IdP behaves as %s.\n", j.system.As)
 	start := time.Now()
 	number := 0

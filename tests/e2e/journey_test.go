@@ -27,9 +27,39 @@ func TestJourney(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, walk.Walk(ctx), told.String())
 			require.Contains(t, told.String(), "all as described")
+			requireIdPBackAfterAnInterruption(t, &system.Running)
 			t.Log("\n" + told.String())
 		})
 	}
+}
+
+// requireIdPBackAfterAnInterruption breaks a walk off while it has the IdP
+// stopped.
+func requireIdPBackAfterAnInterruption(t *testing.T, system *devstack.Running) {
+	t.Helper()
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	told := &interrupting{at: "stop the IdP", interrupt: interrupt}
+	walk, err := journey.New(system, told)
+	require.NoError(t, err)
+	require.ErrorIs(t, walk.Walk(ctx), context.Canceled)
+	require.NotContains(t, told.String(), "sign in again")
+	_, err = journey.SignIn(context.Background(), system, devstack.DemoUsers[0].Email, devstack.DemoUsers[0].Password)
+	require.NoError(t, err, "the IdP was started again")
+}
+
+// interrupting cancels when a line of the walk names the step.
+type interrupting struct {
+	bytes.Buffer
+	at        string
+	interrupt func()
+}
+
+func (i *interrupting) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(i.at)) {
+		i.interrupt()
+	}
+	return i.Buffer.Write(line)
 }
 
 // start brings up a system of the test's own.
