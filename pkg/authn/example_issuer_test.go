@@ -29,9 +29,16 @@ func newExampleIssuer() *exampleIssuer {
 }
 
 func (i *exampleIssuer) token(claims jwt.MapClaims) string {
-	claims["iss"], claims["iat"], claims["exp"] = i.URL, time.Now().Unix(), time.Now().Add(time.Minute).Unix()
+	claims["exp"] = time.Now().Add(time.Minute).Unix()
+	return i.sign("at+jwt", claims)
+}
+
+func (i *exampleIssuer) event(claims jwt.MapClaims) string { return i.sign("secevent+jwt", claims) }
+
+func (i *exampleIssuer) sign(typ string, claims jwt.MapClaims) string {
+	claims["iss"], claims["iat"] = i.URL, time.Now().Unix()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
-	token.Header["kid"], token.Header["typ"] = "k1", "at+jwt"
+	token.Header["kid"], token.Header["typ"] = "k1", typ
 	signed, err := token.SignedString(i.private)
 	if err != nil {
 		panic(err)

@@ -74,9 +74,7 @@ func headerFile() File {
 			refuse("malformed", "alg-none", none+" without a signature", "RFC 8725, section 3.2", raw(head(h).signed(nil))),
 			refuse("malformed", "alg-none", none+" with a real signature", "", head(h)))
 	}
-	for _, hs := range hmacs(t) {
-		cases = append(cases, hs)
-	}
+	cases = append(cases, hmacs(t)...)
 	return newFile("JOSE headers (RFC 7515, section 4) that are refused, whatever stands beside them.", cases...)
 }
 
