@@ -35,10 +35,10 @@ func TestRevocationTable_AnswersAsAMap(t *testing.T) {
 	t.Parallel()
 	table, model := newTable(), map[RevocationKey]revocationEntry{}
 	r := rand.New(rand.NewPCG(1, 2))
-	for step := range 200_000 {
-		key := keyOf(r.Uint64N(20_000))
-		switch what := r.IntN(100); {
-		case what < 60:
+	for step := range 20_000 {
+		key := keyOf(r.Uint64N(4_000))
+		switch what := r.IntN(1000); {
+		case what < 600:
 			e := revocationEntry{before: r.Uint32N(1000), expires: r.Uint32N(1000)}
 			if e.expires == gone {
 				e.expires++
@@ -53,12 +53,12 @@ func TestRevocationTable_AnswersAsAMap(t *testing.T) {
 				}
 			}
 			model[key] = e
-		case what < 99:
+		case what < 998:
 			table.remove(key)
 			delete(model, key)
 		default:
 			limit := r.Uint32N(300)
-			if step%4000 == 0 {
+			if step%3 == 0 {
 				limit = 2000 // nearly everything
 			}
 			table.sweep(limit)
@@ -70,7 +70,7 @@ func TestRevocationTable_AnswersAsAMap(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, len(model), table.live.Load())
-	for n := range uint64(20_000) {
+	for n := range uint64(4_000) {
 		want, known := model[keyOf(n)]
 		got, ok := table.get(keyOf(n))
 		require.Equal(t, known, ok)
@@ -83,7 +83,7 @@ func TestRevocationTable_AnswersAsAMap(t *testing.T) {
 func TestRevocationTable_GivesMemoryBack(t *testing.T) {
 	t.Parallel()
 	table := newTable()
-	for n := range uint64(100_000) {
+	for n := range uint64(20_000) {
 		table.add(keyOf(n), revocationEntry{before: noTime, expires: 100})
 	}
 	slots := func() (n int) {
@@ -92,12 +92,12 @@ func TestRevocationTable_GivesMemoryBack(t *testing.T) {
 		}
 		return n
 	}
-	require.Less(t, slots(), 2*100_000, "25 bytes each: at most 50 for an entry")
+	require.Less(t, slots(), 2*20_000, "25 bytes each: at most 50 for an entry")
 	table.sweep(101)
 	require.Zero(t, table.live.Load())
 	require.LessOrEqual(t, slots(), revocationShards*revocationWays)
 	// Keys that come and go do not add up.
-	for n := range uint64(1_000_000) {
+	for n := range uint64(50_000) {
 		table.add(keyOf(n), revocationEntry{before: noTime})
 		table.remove(keyOf(n))
 	}
@@ -108,7 +108,7 @@ func TestRevocationTable_GivesMemoryBack(t *testing.T) {
 // there before they looked.
 func TestRevocationTable_ReadersMissNothing(t *testing.T) {
 	t.Parallel()
-	const keys = 30_000
+	const keys = 8_000
 	table := newTable()
 	var added atomic.Uint64
 	var wg sync.WaitGroup

@@ -46,18 +46,16 @@ func TestVerifySignature_AgreesWithGolangJWT(t *testing.T) {
 		}
 	}))
 	for alg, key := range keys {
-		for range 8 { // high and low s, leading zeros now and then
+		for range 3 { // high and low s, leading zeros now and then
 			input := rand.Text() + "." + rand.Text()
 			sig, err := jwt.GetSigningMethod(alg).Sign(input, key)
 			require.NoError(t, err)
 			require.NoError(t, verifySignature(alg, key.Public(), input, sig), alg)
 			require.Error(t, verifySignature(alg, key.Public(), input+"x", sig), alg)
-			for n := range sig {
+			for n := 0; n < len(sig); n += len(sig) / 8 {
 				spoiled := slices.Clone(sig)
 				spoiled[n] ^= 1
-				if n%7 == 0 {
-					require.Error(t, verifySignature(alg, key.Public(), input, spoiled), "%s byte %d", alg, n)
-				}
+				require.Error(t, verifySignature(alg, key.Public(), input, spoiled), "%s byte %d", alg, n)
 			}
 			for _, wrong := range [][]byte{nil, {}, sig[1:], sig[:len(sig)-1], append(slices.Clone(sig), 0), make([]byte, len(sig))} {
 				require.Error(t, verifySignature(alg, key.Public(), input, wrong), alg)
