@@ -32,10 +32,13 @@ func record(log *slog.Logger, next http.Handler) http.Handler {
 		}
 		w.Header().Set(RequestIDHeader, id.String())
 		ctx, line := telemetry.NewRequest(r.Context())
+		outer := r
 		r = r.WithContext(ctx)
 		answer := &answer{ResponseWriter: w}
 		next.ServeHTTP(answer, r)
-		// net/http's mux writes the matched pattern into this very request.
+		// net/http's mux writes the matched pattern into this very request; the
+		// span is named after the outer one.
+		outer.Pattern = r.Pattern
 		route := r.Pattern
 		if route == "" {
 			route = "none"
@@ -51,6 +54,14 @@ func record(log *slog.Logger, next http.Handler) http.Handler {
 		}, line.Attrs()...)
 		log.LogAttrs(ctx, level, "request", attrs...)
 	})
+}
+
+// spanName is the method alone until the mux has found the route.
+func spanName(_ string, r *http.Request) string {
+	if r.Pattern == "" {
+		return r.Method
+	}
+	return r.Method + " " + pathOf(r.Pattern)
 }
 
 // pathOf is the path of a route's pattern. It takes the real path's place in

@@ -93,7 +93,7 @@ func Serve(ctx context.Context, cfg Config, handler http.Handler) error {
 // outside the log and the traces.
 func compose(cfg Config, health *Health, handler http.Handler) http.Handler {
 	logged := otelhttp.NewHandler(record(cfg.Logger, recovered(limited(handler))), cfg.Name,
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+		otelhttp.WithSpanNameFormatter(spanName))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", health.live)
 	mux.HandleFunc("GET /readyz", health.ready)

@@ -45,8 +45,8 @@ func TestSpans_HoldTheRouteAndNoUserID(t *testing.T) { //nolint:paralleltest // 
 	for _, span := range spans.Ended() {
 		told := fmt.Sprint(span.Name(), span.Attributes(), span.Status(), span.Events())
 		require.NotContains(t, told, userID)
-		all += told
+		all += told + "\n"
 	}
-	require.Contains(t, all, "/v1/users/{id}")
+	require.Contains(t, all, "GET /v1/users/{id}[", "the name says which route")
 	require.Contains(t, all, gone.URL)
 }

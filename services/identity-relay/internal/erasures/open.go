@@ -61,16 +61,3 @@ func Release(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID) error {
 	}
 	return ErrNotHeld
 }
-
-// IsOpen reports whether an erasure of the user is under way.
-func IsOpen(ctx context.Context, db Querier, userID string) (bool, error) {
-	rows, err := db.Query(ctx, `SELECT EXISTS (SELECT FROM erasures WHERE user_id = $1 AND state <> 'complete')`, userID)
-	if err != nil {
-		return false, fmt.Errorf("look for an open erasure: %w", err)
-	}
-	open, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
-	if err != nil {
-		return false, fmt.Errorf("look for an open erasure: %w", err)
-	}
-	return open, nil
-}
