@@ -55,14 +55,17 @@ type timed struct {
 }
 
 // inBubble runs test with an issuer outside of the bubble and a verifier inside.
-func inBubble(t *testing.T, test func(t *testing.T, start func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer)) {
+func inBubble(t *testing.T, test func(t *testing.T, start func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer)) {
 	t.Helper()
 	clock := authntest.NewClock(start)
 	iss := authntest.NewIssuer(t, authntest.WithAlgorithm("EdDSA"), authntest.WithClock(clock))
 	synctest.Test(t, func(t *testing.T) {
-		test(t, func(t *testing.T, keys authn.KeysConfig) timed {
+		test(t, func(t *testing.T, keys authn.KeysConfig, header ...http.Header) timed {
 			t.Helper()
 			w := &wire{issuer: iss}
+			if len(header) > 0 {
+				w.header = header[0]
+			}
 			ic := iss.Config("shadowless")
 			ic.Keys = keys
 			v := authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{ic}}, authn.Options{
@@ -98,9 +101,8 @@ func TestKeys_CacheControlIsRespectedWithinBounds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer) {
-				v := begin(t, authn.KeysConfig{})
-				v.header = c.header
+			inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer) {
+				v := begin(t, authn.KeysConfig{}, c.header)
 				time.Sleep(time.Hour)
 				require.GreaterOrEqual(t, v.fetches.Load(), c.least)
 				require.LessOrEqual(t, v.fetches.Load(), c.most)
@@ -113,7 +115,7 @@ func TestKeys_CacheControlIsRespectedWithinBounds(t *testing.T) {
 // a real new key gets through within a second all the same.
 func TestKeys_JunkForAMinute(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer) {
+	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer) {
 		v := begin(t, authn.KeysConfig{})
 		_, err := v.Verify(t.Context(), tokenNow(iss))
 		require.NoError(t, err)
@@ -147,7 +149,7 @@ func TestKeys_JunkForAMinute(t *testing.T) {
 
 func TestKeys_OutageIsNeitherStormNorForgotten(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer) {
+	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer) {
 		v := begin(t, authn.KeysConfig{})
 		v.down.Store(true)
 		time.Sleep(10 * time.Minute)
@@ -172,7 +174,7 @@ func TestKeys_OutageIsNeitherStormNorForgotten(t *testing.T) {
 // those with an unknown one a bounded wait.
 func TestKeys_HangCostsKnownKeysNothing(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer) {
+	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer) {
 		v := begin(t, authn.KeysConfig{Refresh: 10 * time.Second})
 		_, err := v.Verify(t.Context(), tokenNow(iss))
 		require.NoError(t, err)
@@ -193,7 +195,7 @@ func TestKeys_HangCostsKnownKeysNothing(t *testing.T) {
 // asks for another key.
 func TestKeys_RemovedKeyBoundHoldsWithoutRequests(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer) {
+	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer) {
 		v := begin(t, authn.KeysConfig{})
 		old := iss.SigningKey()
 		sign := func() string { return tokenNow(iss, authntest.SignedBy(old)) }
@@ -216,7 +218,7 @@ func TestKeys_RemovedKeyBoundHoldsWithoutRequests(t *testing.T) {
 
 func TestKeys_LastGoodSetOutlivesAnOutageUpToItsMaximumAge(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig) timed, iss *authntest.Issuer) {
+	inBubble(t, func(t *testing.T, begin func(*testing.T, authn.KeysConfig, ...http.Header) timed, iss *authntest.Issuer) {
 		v := begin(t, authn.KeysConfig{})
 		_, err := v.Verify(t.Context(), tokenNow(iss))
 		require.NoError(t, err)
