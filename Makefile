@@ -40,6 +40,10 @@ lint: ## golangci-lint, in every module; .golangci.yml gives a reason for each d
 generate: ## Write the generated documentation.
 	go run ./docs/gen/write
 
+.PHONY: conformance
+conformance: needs ## Hold token-exchange to its contract and write docs/conformance.md.
+	go test ./tests/conformance -count 1 -run TestConformance -write
+
 .PHONY: images
 images: ## Build the container images as OCI archives in bin/images, without Docker.
 	go run ./cmd/shadowless images --out bin/images
@@ -52,6 +56,7 @@ tidy: ## Bring go.mod and go.sum of every module in order.
 .PHONY: needs
 needs: needs-postgres ## Install what the tests need beside Go, where it is missing (Debian).
 	@scripts/need gcc gcc
+	@scripts/need curl curl
 	@scripts/need chromium chromium
 
 .PHONY: needs-postgres

@@ -24,6 +24,7 @@ type commands struct {
 	Revoke    revokeCommand    `cmd:"" help:"Cut off a user, session, token or client at once."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare the participants' user IDs with the IdP's list now."`
 	Scan      scanCommand      `cmd:"" help:"Look for a user ID in every database, stream and bucket of this machine's system."`
+	Doctor    doctorCommand    `cmd:"" help:"Examine a running system from outside: send what must be refused."`
 
 	Streams streamsCommand `cmd:"" help:"What lives in NATS."`
 	Env     envCommand     `cmd:"" help:"Print the environment of one service, to run its own command against this machine's system."`
