@@ -77,7 +77,7 @@ func Open(ctx context.Context, o Options) (*Mesh, error) {
 }
 
 func (m *Mesh) open(ctx context.Context, o Options) (err error) {
-	if err := Migrate(ctx, o.Backends, o.Migrations, o.Logger); err != nil {
+	if err := m.migrate(ctx, o.Backends, o.Migrations); err != nil {
 		return err
 	}
 	if m.Pool, err = OpenPool(ctx, o.Backends); err != nil {
@@ -185,13 +185,17 @@ func (m *Mesh) Serve(ctx context.Context, handler http.Handler) error {
 		})
 	}
 	group.Go(func() error {
-		return httpserver.Serve(ctx, httpserver.Config{
-			Name: m.Name, Address: m.common.ListenAddress, TLSCertFile: m.common.TLSCertFile, TLSKeyFile: m.common.TLSKeyFile,
-			InsecurePlainHTTP: m.common.InsecurePlainHTTP, ShutdownTimeout: m.common.ShutdownTimeout,
-			Health: m.Health, Logger: m.Logger, Ready: m.common.Ready,
-		}, handler)
+		return httpserver.Serve(ctx, m.server(m.Health), handler)
 	})
 	return group.Wait()
+}
+
+func (m *Mesh) server(health *httpserver.Health) httpserver.Config {
+	return httpserver.Config{
+		Name: m.Name, Address: m.common.ListenAddress, TLSCertFile: m.common.TLSCertFile, TLSKeyFile: m.common.TLSKeyFile,
+		InsecurePlainHTTP: m.common.InsecurePlainHTTP, ShutdownTimeout: m.common.ShutdownTimeout,
+		Health: health, Logger: m.Logger, Ready: m.common.Ready,
+	}
 }
 
 // Close ends the connections of a mesh that does not come to Serve.
