@@ -7,6 +7,11 @@ SHELL := /bin/bash
 # Every module of the workspace, the root first.
 MODULES = $(shell go list -m -f '{{.Dir}}')
 
+# The linter in PATH or, where there is none, the one that `make lint` builds.
+LINTER_VERSION = v2.15.0
+BUILT_LINTER = $(CURDIR)/bin/golangci-lint-$(LINTER_VERSION)/golangci-lint
+LINTER = $(or $(shell command -v golangci-lint),$(BUILT_LINTER))
+
 .PHONY: help
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +38,13 @@ vet: ## go vet and gofmt, in every module.
 	@unformatted=$$(gofmt -l cmd internal pkg services tests); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 
 .PHONY: lint
-lint: ## golangci-lint, in every module; .golangci.yml gives a reason for each disabled linter.
-	@for module in $(MODULES); do (cd "$$module" && golangci-lint run --config "$(CURDIR)/.golangci.yml" ./...); done
+lint: $(LINTER) ## golangci-lint, in every module; .golangci.yml gives a reason for each disabled linter.
+	@failed=; for module in $(MODULES); do \
+		echo "$$module"; (cd "$$module" && "$(LINTER)" run --config "$(CURDIR)/.golangci.yml" ./...) || failed=1; done; test -z "$$failed"
+
+$(BUILT_LINTER):
+	@echo "Building golangci-lint $(LINTER_VERSION) (once, some minutes) …"
+	@GOBIN="$(@D)" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
 
 .PHONY: generate
 generate: ## Write the generated documentation.
