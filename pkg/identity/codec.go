@@ -153,7 +153,7 @@ func Decode(raw []byte) (Event, error) {
 		return Event{}, invalid("time")
 	}
 	e.Time = e.Time.UTC()
-	if err := e.decodeData(envelope["data"]); err != nil {
+	if err := decodeData(&e, envelope["data"]); err != nil {
 		return Event{}, err
 	}
 	if err := e.Validate(); err != nil {
@@ -162,7 +162,7 @@ func Decode(raw []byte) (Event, error) {
 	return e, nil
 }
 
-func (e *Event) decodeData(raw json.RawMessage) error {
+func decodeData(e *Event, raw json.RawMessage) error {
 	data, err := objectMembers(raw)
 	if err != nil {
 		return invalid("data")

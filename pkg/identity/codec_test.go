@@ -3,6 +3,7 @@ package identity_test
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -170,7 +171,7 @@ func TestSubject_CarriesAPartitionAndNoUserID(t *testing.T) {
 	require.Equal(t, "identity.v1.erasure.>", identity.Filter("erasure"))
 	seen := map[int]bool{}
 	for i := range 200 {
-		seen[identity.Partition(fmt.Sprint(i))] = true
+		seen[identity.Partition(strconv.Itoa(i))] = true
 	}
 	require.Len(t, seen, identity.Partitions)
 	// Fixed for ever: other languages compute it too.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strconv"
+	"strings"
 )
 
 // ErrNotInstalled tells that no PostgreSQL server binaries were found; its text
@@ -50,13 +51,13 @@ func binaries() (string, error) {
 
 // version reads the number in /usr/lib/postgresql/15/bin; 0 where there is none.
 func version(dir string) int {
-	digits := ""
+	var digits strings.Builder
 	for _, r := range filepath.Base(filepath.Dir(dir)) {
 		if r >= '0' && r <= '9' {
-			digits += string(r)
+			digits.WriteRune(r)
 		}
 	}
-	n, err := strconv.Atoi(digits)
+	n, err := strconv.Atoi(digits.String())
 	if err != nil {
 		return 0
 	}

@@ -79,6 +79,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("open the server's log: %w", err)
 	}
 	defer logFile.Close() //nolint:errcheck // the child has its own descriptor
+	//nolint:gosec,noctx // a program of the machine's own; Stop ends it, not ctx
 	cmd := exec.Command(filepath.Join(bin, "postgres"), settings(cfg, data, port)...)
 	cmd.Dir = cfg.Dir
 	cmd.Stdout, cmd.Stderr = logFile, logFile
@@ -172,7 +173,7 @@ func initialize(ctx context.Context, bin, dir, data string, owner *account) (str
 			return "", fmt.Errorf("hand the password file to %s: %w", owner.name, err)
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"),
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), //nolint:gosec // a program of the machine's own
 		"-D", fresh, "-U", superuser, "--pwfile="+path, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale=C", "--no-sync")
 	cmd.Dir = dir

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/google/uuid"
@@ -68,9 +69,7 @@ func Enqueue(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 			m.ID = id.String()
 		}
 		header := make(map[string]string, len(m.Header)+2)
-		for name, value := range m.Header {
-			header[name] = value
-		}
+		maps.Copy(header, m.Header)
 		traceContext.Inject(ctx, propagation.MapCarrier(header))
 		m.Header = header
 		if err := m.check(); err != nil {

@@ -14,8 +14,7 @@ const maxReasonBytes = 300
 // a PostgreSQL error only the class is told, because its text quotes values.
 func reason(err error) string {
 	text := err.Error()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		text = "postgres: SQLSTATE " + pg.Code
 		if pg.ConstraintName != "" {
 			text += ", constraint " + pg.ConstraintName

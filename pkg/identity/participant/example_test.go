@@ -12,6 +12,8 @@ import (
 )
 
 // All that a service adds to become a participant.
+//
+//nolint:testableexamples // it would need a database and a broker
 func Example() {
 	serve := func(ctx context.Context, pool *pgxpool.Pool, js jetstream.JetStream, manifestYAML []byte) error {
 		manifest, err := participant.ParseManifest(manifestYAML)
@@ -30,6 +32,8 @@ func Example() {
 }
 
 // Every transaction that writes under a user ID asks first.
+//
+//nolint:testableexamples // it would need a database
 func ExampleTombstones_Refuse() {
 	place := func(ctx context.Context, pool *pgxpool.Pool, tombstones *participant.Tombstones, userID string) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,7 @@ func (w *world) fill() {
 	for i, user := range []string{alice, alice, "bob"} {
 		w.exec(`INSERT INTO orders (id, user_id, note, placed_by, shared_with, details)
 			VALUES ($1, $2, 'private', convert_to($2, 'UTF8'), ARRAY['carol', $2], jsonb_build_object('buyer', jsonb_build_object('id', $2::text)))`, i, user)
-		w.exec(`INSERT INTO idempotency_keys VALUES ($1, $2)`, fmt.Sprint(i), user)
+		w.exec(`INSERT INTO idempotency_keys VALUES ($1, $2)`, strconv.Itoa(i), user)
 		w.exec(`INSERT INTO invoices (id, user_id, issued_on) VALUES ($1, $2, make_date(2024, 3, $1 + 1))`, i, user)
 	}
 }
@@ -188,7 +189,7 @@ func TestParticipant_AWriteRacingTheErasureLeavesNoRow(t *testing.T) {
 						if err := p.Tombstones().Refuse(ctx, tx, user); err != nil {
 							return err
 						}
-						_, err := tx.Exec(ctx, "INSERT INTO idempotency_keys VALUES ($1, $2)", fmt.Sprint(id.Add(1)), user)
+						_, err := tx.Exec(ctx, "INSERT INTO idempotency_keys VALUES ($1, $2)", strconv.FormatInt(id.Add(1), 10), user)
 						return err
 					})
 					if errors.Is(err, participant.ErrErased) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -46,16 +47,17 @@ func (p Period) After(t time.Time) time.Time { return t.AddDate(p.Years, p.Month
 
 // String returns the period in ISO 8601.
 func (p Period) String() string {
-	s := "P"
+	var s strings.Builder
+	s.WriteByte('P')
 	for _, part := range []struct {
 		n    int
 		unit string
 	}{{p.Years, "Y"}, {p.Months, "M"}, {p.Days, "D"}} {
 		if part.n > 0 {
-			s += strconv.Itoa(part.n) + part.unit
+			s.WriteString(strconv.Itoa(part.n) + part.unit)
 		}
 	}
-	return s
+	return s.String()
 }
 
 // UnmarshalYAML reads a period.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,11 +88,7 @@ func setup(t *testing.T) *world {
 func keyFile(t *testing.T, lines ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "tombstone-keys")
-	var text string
-	for _, line := range lines {
-		text += line
-	}
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600))
 	return path
 }
 
@@ -191,23 +187,18 @@ func (w *world) refuse(tombstones *participant.Tombstones, userID string) error 
 	return pgx.BeginFunc(ctx, w.db.Pool, func(tx pgx.Tx) error { return tombstones.Refuse(ctx, tx, userID) })
 }
 
-func run(t *testing.T, fn func(context.Context) error) (stop func()) {
+func run(t *testing.T, fn func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- fn(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			select {
-			case err := <-done:
-				require.NoError(t, err)
-			case <-time.After(within):
-				t.Error("did not stop")
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return stop
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+		case <-time.After(within):
+			t.Error("did not stop")
+		}
+	})
 }

@@ -80,7 +80,7 @@ func (f *Feed) Run(ctx context.Context, list *authn.RevocationList) error {
 	for ctx.Err() == nil {
 		loaded, err := f.mirror(ctx, list)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is how Run is meant to end
 		}
 		if loaded {
 			wait = 0

@@ -3,7 +3,7 @@ package revocation_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -106,7 +106,7 @@ func TestFeed_LoadsWhatIsThereAndThenFollows(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	for i := range 300 {
-		w.put(block(fmt.Sprint(i), time.Now()))
+		w.put(block(strconv.Itoa(i), time.Now()))
 	}
 	list, seen := newList()
 	require.Error(t, list.Fresh(time.Hour))
