@@ -31,7 +31,7 @@ func (c *upCommand) Run(ctx context.Context) error {
 	})
 	if err != nil && ctx.Err() != nil {
 		fmt.Println("\nStopped before it was ready. The data stays; `--fresh` forgets it.")
-		return nil
+		return nil //nolint:nilerr // it ended because it was told to
 	}
 	if err != nil {
 		return err

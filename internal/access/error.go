@@ -21,8 +21,7 @@ var answeredByAuthn = []error{
 // WriteError answers errors of authentication and authorization as RFC 6750
 // says, every other one as a problem.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	var known *problem.Error
-	if !errors.As(err, &known) {
+	if _, ok := errors.AsType[*problem.Error](err); !ok {
 		for _, sentinel := range answeredByAuthn {
 			if errors.Is(err, sentinel) {
 				telemetry.Annotate(r.Context(), slog.String("cause", err.Error()))

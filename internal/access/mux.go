@@ -19,27 +19,16 @@ import (
 type Mux struct {
 	table    Table
 	verifier *authn.Verifier
-	asker    authn.Asker
 	mux      *http.ServeMux
 	handled  map[string]bool
 	decided  map[string]bool // somebody asks whether the caller may
 	faults   []error
 }
 
-// Option changes a Mux.
-type Option func(*Mux)
-
-// WithAsker answers for users whose tokens do not carry their permissions.
-// Without one they are refused with 503.
-func WithAsker(a authn.Asker) Option { return func(m *Mux) { m.asker = a } }
-
 // NewMux makes an empty router for the table. A table of public routes alone
 // needs no verifier.
-func NewMux(t Table, v *authn.Verifier, options ...Option) *Mux {
+func NewMux(t Table, v *authn.Verifier) *Mux {
 	m := &Mux{table: t, verifier: v, mux: http.NewServeMux(), handled: map[string]bool{}, decided: map[string]bool{}}
-	for _, option := range options {
-		option(m)
-	}
 	seen := map[string]bool{}
 	for _, r := range t.Routes {
 		if seen[r.Pattern] {
@@ -122,15 +111,8 @@ func (m *Mux) admit(ctx context.Context, route Route) error {
 		}
 	}
 	for _, rule := range route.Allow {
-		if !rule.undecided(p) {
-			continue
-		}
-		if m.asker == nil {
+		if rule.undecided(p) {
 			return authn.ErrCannotAsk
-		}
-		q := authn.Question{EntityType: rule.entityType, Permission: rule.permission}
-		if err := authn.Authorize(ctx, p, m.asker, q); !errors.Is(err, authn.ErrForbidden) {
-			return err
 		}
 	}
 	return authn.ErrForbidden

@@ -139,8 +139,7 @@ func refusal(resp *http.Response, raw []byte) error {
 
 // unquoted drops the URL from net/http's error: it may hold a user's ID.
 func unquoted(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

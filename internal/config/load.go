@@ -34,8 +34,8 @@ func Load[C any](prefix string, environ []string) (C, error) {
 	faults := unknown(known, prefix, values)
 	unread := map[string]bool{}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: values}); err != nil {
-		var all env.AggregateError
-		if !errors.As(err, &all) {
+		all, ok := errors.AsType[env.AggregateError](err)
+		if !ok {
 			all.Errors = []error{err}
 		}
 		for _, fault := range all.Errors {
@@ -100,8 +100,7 @@ func Variables[C any]() []Variable {
 }
 
 func collect(t reflect.Type, prefix string, out *[]Variable) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
 		switch {
 		case name == "-":

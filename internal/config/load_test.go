@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -25,7 +24,7 @@ func TestLoad_ReportsEveryFaultAtOnce(t *testing.T) {
 		"ENVIRONMENT=staging", "INSECURE_PLAIN_HTTP=true", "SAMPLE_LIMIT=-1s", "SAMPLE_LIMTI=2s", "LOG_LEVEL=loud", "CA_FILE=/does/not/exist",
 	})
 	var faults *config.FaultsError
-	require.True(t, errors.As(err, &faults))
+	require.ErrorAs(t, err, &faults)
 	for _, name := range []string{"ENVIRONMENT", "INSECURE_PLAIN_HTTP", "SAMPLE_LIMIT (-1s)", "SAMPLE_LIMTI", "LOG_LEVEL", "CA_FILE"} {
 		require.ErrorContains(t, err, name)
 	}
@@ -54,7 +53,7 @@ func TestLoad_NamesWhatItCannotReadOnce(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load[sample]("SAMPLE_", []string{"ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true", "SAMPLE_LIMIT=soon"})
 	var faults *config.FaultsError
-	require.True(t, errors.As(err, &faults))
+	require.ErrorAs(t, err, &faults)
 	require.Len(t, faults.Faults, 1)
 	require.ErrorContains(t, faults.Faults[0], "SAMPLE_LIMIT: ")
 }

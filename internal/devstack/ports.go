@@ -48,7 +48,7 @@ func DefaultPorts() Ports {
 func FreePorts() (ports Ports, release func(), err error) {
 	const first, last, block, attempts = 10_000, 32_000, 16, 100
 	for range attempts {
-		base := first + block*rand.IntN((last-first)/block)
+		base := first + block*rand.IntN((last-first)/block) //nolint:gosec // a port is no secret
 		guard, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+block-1)))
 		if err != nil {
 			continue

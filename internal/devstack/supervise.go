@@ -170,25 +170,25 @@ func waitReady(ctx context.Context, client *http.Client, name, url string) error
 	defer cancel()
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
-	last := errors.New("it did not answer")
 	for {
-		if last = askReady(ctx, client, url); last == nil {
+		err := askReady(ctx, client, url)
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w", name, last)
+			return fmt.Errorf("%s is not ready: %w", name, err)
 		case <-tick.C:
 		}
 	}
 }
 
 func askReady(ctx context.Context, client *http.Client, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil) //nolint:gosec // a service of ours, on this machine
 	if err != nil {
 		return err
 	}
-	res, err := client.Do(req)
+	res, err := client.Do(req) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}

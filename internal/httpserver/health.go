@@ -3,6 +3,7 @@ package httpserver
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"sort"
 	"sync"
@@ -42,9 +43,7 @@ func (h *Health) WaitingFor(ctx context.Context) []string {
 	defer cancel()
 	h.mu.Lock()
 	checks := make(map[string]func(context.Context) error, len(h.checks))
-	for name, check := range h.checks {
-		checks[name] = check
-	}
+	maps.Copy(checks, h.checks)
 	draining := h.draining
 	h.mu.Unlock()
 	waiting := []string{}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,12 +42,12 @@ func TestSpans_HoldTheRouteAndNoUserID(t *testing.T) { //nolint:paralleltest // 
 	require.Error(t, err)
 
 	require.Eventually(t, func() bool { return len(spans.Ended()) == 7 }, 5*time.Second, 5*time.Millisecond)
-	var all string
+	var all strings.Builder
 	for _, span := range spans.Ended() {
 		told := fmt.Sprint(span.Name(), span.Attributes(), span.Status(), span.Events())
 		require.NotContains(t, told, userID)
-		all += told + "\n"
+		all.WriteString(told + "\n")
 	}
-	require.Contains(t, all, "GET /v1/users/{id}[", "the name says which route")
-	require.Contains(t, all, gone.URL)
+	require.Contains(t, all.String(), "GET /v1/users/{id}[", "the name says which route")
+	require.Contains(t, all.String(), gone.URL)
 }

@@ -39,8 +39,9 @@ func TestFromRequest(t *testing.T) {
 
 func TestHash_TellsRequestsApart(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, idempotency.Hash("a", 1), idempotency.Hash("a", 1))
-	require.NotEqual(t, idempotency.Hash("a", 1), idempotency.Hash("a", 2))
+	hash := idempotency.Hash("a", 1)
+	require.Equal(t, hash, idempotency.Hash("a", 1))
+	require.NotEqual(t, hash, idempotency.Hash("a", 2))
 	require.NotEqual(t, idempotency.Hash("a", "b"), idempotency.Hash("ab"))
 	require.NotEqual(t, idempotency.Hash([]string{"a"}, "b"), idempotency.Hash([]string{"a", "b"}))
 }

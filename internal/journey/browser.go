@@ -45,7 +45,7 @@ func newBrowser(idp string) (*browser, error) {
 
 // signIn opens a session at the IdP.
 func (b *browser) signIn(ctx context.Context, email, password string) error {
-	return b.post(ctx, b.idp+"/api/auth/sign-in/email", map[string]string{"email": email, "password": password}, nil)
+	return b.post(ctx, b.idp+"/api/auth/sign-in/email", map[string]string{"email": email, "password": password})
 }
 
 // authorize asks for a code with the session that signIn opened and trades it.
@@ -95,8 +95,7 @@ func (e *statusError) Error() string { return fmt.Sprintf("answered %d %s", e.st
 
 // status is the HTTP status of err, 0 when there was no answer.
 func status(err error) int {
-	var s *statusError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*statusError](err); ok {
 		return s.status
 	}
 	return 0
@@ -108,7 +107,8 @@ func unreachable(err error) bool {
 	return errors.As(err, &op)
 }
 
-func (b *browser) post(ctx context.Context, target string, body, answer any) error {
+// post sends JSON; only the status of the answer matters.
+func (b *browser) post(ctx context.Context, target string, body any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (b *browser) post(ctx context.Context, target string, body, answer any) err
 	if u, err := url.Parse(target); err == nil {
 		req.Header.Set("Origin", u.Scheme+"://"+u.Host)
 	}
-	return do(b.client, req, answer)
+	return do(b.client, req, nil)
 }
 
 func (b *browser) get(ctx context.Context, target string, answer any) error {

@@ -45,7 +45,7 @@ func (j *Journey) stepDelete(ctx context.Context) (string, error) {
 	if j.known, err = j.erasures(ctx); err != nil {
 		return "", err
 	}
-	if err := admin.post(ctx, admin.idp+"/api/auth/admin/remove-user", map[string]string{"userId": j.user.ID}, nil); err != nil {
+	if err := admin.post(ctx, admin.idp+"/api/auth/admin/remove-user", map[string]string{"userId": j.user.ID}); err != nil {
 		return "", err
 	}
 	if j.observed() {

@@ -39,7 +39,7 @@ func (j *Journey) stepSignUp(ctx context.Context) (string, error) {
 	j.email, j.password = "traveler-"+id[:8]+"@example.com", "Passw0rd!"+id[:8]
 	err = b.post(ctx, j.system.Ports.URL(devstack.Console)+"/v1/sign-up", map[string]string{
 		"email": j.email, "password": j.password, "name": "Tilda Traveler",
-	}, nil)
+	})
 	return "the console forwards the form with the internal secret; the account gets the grants of the registration context \"shop\"", err
 }
 
@@ -175,8 +175,7 @@ func expect(err error, statuses ...int) error {
 
 // refused is the status of a refusal, 0 for anything else.
 func refused(err error) int {
-	var problem *apiclient.Error
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*apiclient.Error](err); ok {
 		return problem.Status
 	}
 	return status(err)

@@ -51,7 +51,7 @@ func (j *Journey) signOut() chapter {
 
 // endSessions is the user's own "sign out of all devices".
 func (j *Journey) endSessions(ctx context.Context) error {
-	return j.user.browser.post(ctx, j.user.browser.idp+"/api/auth/revoke-sessions", struct{}{}, nil)
+	return j.user.browser.post(ctx, j.user.browser.idp+"/api/auth/revoke-sessions", struct{}{})
 }
 
 func (j *Journey) stepSignOut(ctx context.Context) (string, error) {

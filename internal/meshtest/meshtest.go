@@ -200,6 +200,7 @@ func (l *logged) Write(b []byte) (int, error) {
 }
 
 func (l *logged) check(t testing.TB) {
+	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if text := l.text.String(); strings.Contains(text, "eyJ") || strings.Contains(text, "Bearer ") {

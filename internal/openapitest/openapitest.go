@@ -65,6 +65,7 @@ func (d *Document) RequireRoutes(t testing.TB, table access.Table) {
 // Client reports a failure of t for each answer that the document does not
 // allow, and for each accepted request that it does not describe.
 func (d *Document) Client(t testing.TB) *http.Client {
+	t.Helper()
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the documented type
 	t.Cleanup(base.CloseIdleConnections)
 	return &http.Client{Transport: &checked{t: t, document: d, base: base}}

@@ -129,12 +129,10 @@ type Document struct {
 
 // From finds the public face of err; anything unknown is ErrInternal.
 func From(err error) *Error {
-	var p *Error
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Error](err); ok {
 		return p
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return ErrBodyTooLarge.Because(err)
 	}
 	return ErrInternal.Because(err)

@@ -2,7 +2,7 @@ package streams
 
 import "slices"
 
-// Services that have a NATS user. The operator's is `shadowless` itself.
+// Operator is the NATS user of `shadowless` itself.
 const Operator = "operator"
 
 // Users lists every NATS user, the operator last.

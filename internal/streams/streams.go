@@ -61,7 +61,7 @@ type Consumer struct {
 	Filters []string
 }
 
-// Durables of the services. A consumer never gives up by count: a participant
+// Consumers are the durables of the services. None gives up by count: a participant
 // whose database is down for a day must still answer. Poison is terminated with
 // a reason and kept in DEAD_LETTERS.
 var Consumers = []Consumer{
