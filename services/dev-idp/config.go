@@ -26,17 +26,26 @@ const (
 	Observed = string(mode.Observed)
 )
 
-// Settings is the settings file; Secret, Client and the others are its parts.
+// The settings file and its parts.
 type (
-	Settings            = settings.Settings
-	Secret              = settings.Secret
-	Client              = settings.Client
+	// Settings is the whole file.
+	Settings = settings.Settings
+	// Secret is a literal value or the file that holds one.
+	Secret = settings.Secret
+	// Client is an OAuth client.
+	Client = settings.Client
+	// RegistrationContext gives new accounts grants.
 	RegistrationContext = settings.RegistrationContext
-	Grant               = settings.Grant
-	APIKey              = settings.APIKey
-	Webhook             = settings.Webhook
-	EntityType          = settings.EntityType
-	SeedUser            = settings.SeedUser
+	// Grant is a relation on an entity.
+	Grant = settings.Grant
+	// APIKey is a key that is known from the start.
+	APIKey = settings.APIKey
+	// Webhook is an endpoint that is told of facts.
+	Webhook = settings.Webhook
+	// EntityType is one row of the permission model.
+	EntityType = settings.EntityType
+	// SeedUser is created at start.
+	SeedUser = settings.SeedUser
 )
 
 // DefaultSettings is what the service knows without a file: the demo's clients,

@@ -1,6 +1,10 @@
 package luabox
 
-import lua "github.com/yuin/gopher-lua"
+import (
+	"slices"
+
+	lua "github.com/yuin/gopher-lua"
+)
 
 // What scripts may call. Functions whose cost one instruction does not bound
 // are absent: string.rep, string.format, the pattern functions and table.concat.
@@ -36,10 +40,8 @@ func keep(value lua.LValue, allowed map[string]bool, more ...string) {
 	var drop []lua.LValue
 	table.ForEach(func(key, _ lua.LValue) {
 		name := key.String()
-		for _, m := range more {
-			if m == name {
-				return
-			}
+		if slices.Contains(more, name) {
+			return
 		}
 		if !allowed[name] {
 			drop = append(drop, key)

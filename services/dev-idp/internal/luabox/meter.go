@@ -13,11 +13,11 @@ import (
 // the interpreter has no limits of its own, and a deadline alone would let a
 // script double a string until the memory is gone.
 type meter struct {
-	context.Context
-	state  *lua.LState
-	spent  int
-	closed chan struct{}
-	cause  error
+	context.Context //nolint:containedctx // it is a context itself
+	state           *lua.LState
+	spent           int
+	closed          chan struct{}
+	cause           error
 }
 
 func newMeter(ctx context.Context, state *lua.LState) *meter {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil || p.mustSignIn(r.Form, prompt, session) {
-		if contains(prompt, "none") {
+		if slices.Contains(prompt, "none") {
 			p.provider.WriteAuthorizeError(ctx, w, request, fosite.ErrLoginRequired)
 			return
 		}
@@ -81,7 +82,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 
 // mustSignIn says whether a session is not enough: the client wants a fresh one.
 func (p *Provider) mustSignIn(form url.Values, prompt []string, session sessions.Session) bool {
-	if contains(prompt, "login") || contains(prompt, "select_account") {
+	if slices.Contains(prompt, "login") || slices.Contains(prompt, "select_account") {
 		return true
 	}
 	seconds, err := strconv.ParseInt(form.Get("max_age"), 10, 32)
@@ -114,7 +115,7 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		p.Browser.Cookies.Set(w, session)
-		http.Redirect(w, r, back, http.StatusSeeOther)
+		http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // starts with our own path
 	case errors.Is(err, lifecycle.ErrCredentials):
 		page.Message = "The e-mail address or the password is wrong."
 		signin.Write(w, http.StatusUnauthorized, page)
@@ -129,15 +130,6 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request) {
 		page.Message = "Something went wrong. Try again."
 		signin.Write(w, http.StatusInternalServerError, page)
 	}
-}
-
-func contains(list []string, item string) bool {
-	for _, entry := range list {
-		if entry == item {
-			return true
-		}
-	}
-	return false
 }
 
 // logged keeps the cause of a failure that is the server's own.

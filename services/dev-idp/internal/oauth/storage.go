@@ -53,6 +53,8 @@ func handleOf(secret string) string {
 
 type txKey struct{}
 
+var errNoTransaction = errors.New("no transaction was begun")
+
 // BeginTX, Commit and Rollback make the library's steps one transaction.
 func (s *storage) BeginTX(ctx context.Context) (context.Context, error) {
 	tx, err := s.pool.Begin(ctx)
@@ -62,10 +64,20 @@ func (s *storage) BeginTX(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, txKey{}, tx), nil
 }
 
-func (s *storage) Commit(ctx context.Context) error { return ctx.Value(txKey{}).(pgx.Tx).Commit(ctx) }
+func (s *storage) Commit(ctx context.Context) error {
+	tx, ok := ctx.Value(txKey{}).(pgx.Tx)
+	if !ok {
+		return errNoTransaction
+	}
+	return tx.Commit(ctx)
+}
 
 func (s *storage) Rollback(ctx context.Context) error {
-	err := ctx.Value(txKey{}).(pgx.Tx).Rollback(ctx)
+	tx, ok := ctx.Value(txKey{}).(pgx.Tx)
+	if !ok {
+		return errNoTransaction
+	}
+	err := tx.Rollback(ctx)
 	if errors.Is(err, pgx.ErrTxClosed) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -155,9 +156,7 @@ func (s *strategy) SessionToken(ctx context.Context, user users.User, session se
 		if err != nil {
 			return "", err
 		}
-		for name, value := range built {
-			claims[name] = value
-		}
+		maps.Copy(claims, built)
 		claims["sid"], claims["jti"] = session.ID, random.ID()
 	}
 	now := s.storage.now()

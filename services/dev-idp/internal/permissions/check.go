@@ -3,6 +3,7 @@ package permissions
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -58,9 +59,7 @@ func (q Question) input(held []string) map[string]any {
 	}
 	resource := map[string]any{}
 	if q.FlatResource {
-		for name, value := range attributes {
-			resource[name] = value
-		}
+		maps.Copy(resource, attributes)
 	}
 	resource["id"], resource["type"], resource["attributes"] = q.EntityID, q.EntityType, attributes
 	if q.Resource.ID != "" {

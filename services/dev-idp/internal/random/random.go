@@ -31,11 +31,11 @@ func Bytes(n int) []byte {
 
 // pick draws without bias: a byte past the last whole multiple is thrown away.
 func pick(alphabet string, n int) string {
-	limit := byte(256 - 256%len(alphabet))
+	limit := 256 - 256%len(alphabet)
 	out := make([]byte, 0, n)
 	for len(out) < n {
 		for _, b := range Bytes(n) {
-			if b < limit && len(out) < n {
+			if int(b) < limit && len(out) < n {
 				out = append(out, alphabet[int(b)%len(alphabet)])
 			}
 		}

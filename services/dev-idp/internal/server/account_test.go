@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -28,9 +29,7 @@ func TestSignUpRefusals(t *testing.T) {
 	b := i.browser()
 	account := func(change fields) fields {
 		value := fields{"email": "new@example.com", "password": "Passw0rd!new", "name": "New"}
-		for k, v := range change {
-			value[k] = v
-		}
+		maps.Copy(value, change)
 		return value
 	}
 	without := b.post("/api/auth/sign-up/email", account(nil))

@@ -76,7 +76,7 @@ func TestObservedAnswersAreTheRecordedOnes(t *testing.T) {
 	require.NoError(t, err)
 	var fixtures []fixture
 	require.NoError(t, json.Unmarshal(content, &fixtures))
-	require.Equal(t, 51, len(fixtures))
+	require.Len(t, fixtures, 51)
 
 	i := start(t, mode.Observed, recordedSettings)
 	adminCookie := cookieOf(i.admin())
@@ -186,8 +186,8 @@ func sameShape(t *testing.T, fixture, path string, want, have any) {
 		}
 	case string:
 		h, _ := have.(string)
-		if strings.HasPrefix(w, "http://localhost:3100") {
-			require.Equal(t, strings.TrimPrefix(w, "http://localhost:3100"), pathOf(h), "%s%s", fixture, path)
+		if route, ok := strings.CutPrefix(w, "http://localhost:3100"); ok {
+			require.Equal(t, route, pathOf(h), "%s%s", fixture, path)
 			return
 		}
 		// The list's order and renamed users differ between the runs.

@@ -71,7 +71,7 @@ func TestCheckPermissionWithAUsersTokenAsObserved(t *testing.T) {
 	for _, token := range []string{sessionToken, alice.accessToken()} {
 		got := i.check(map[string]string{"Authorization": "Bearer " + token}, "read", nil)
 		require.Equal(t, http.StatusUnauthorized, got.status)
-		require.Equal(t, `{"error":"unauthorized","message":"Missing authentication requirements"}`, got.body)
+		require.Equal(t, `{"error":"unauthorized","message":"Missing authentication requirements"}`, got.body) //nolint:testifylint // byte by byte
 	}
 	beside := i.check(map[string]string{"Authorization": "Bearer " + sessionToken, "Cookie": cookieOf(alice)}, "read", nil)
 	require.Equal(t, true, beside.json(t)["allowed"], beside.body)

@@ -113,7 +113,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	s.upstream = &social.Upstream{Pool: opts.Pool, Callback: social.CallbackURL(opts.Base), Now: opts.Now}
 
 	mux := http.NewServeMux()
-	for _, routes := range []interface{ Register(*http.ServeMux) }{
+	for _, routes := range []interface{ Register(mux *http.ServeMux) }{
 		s.provider, s.upstream,
 		&social.Hop{Base: opts.Base, Browser: web, Client: opts.Client, Key: cookieKey, Log: opts.Log, Now: opts.Now},
 		&account.Handler{

@@ -184,14 +184,7 @@ func (s *Settings) complete() error {
 		if !c.Public() {
 			secret("client "+c.ID, &c.Secret)
 		}
-		if len(c.RedirectURIs) == 0 || len(c.Audiences) == 0 {
-			fault("client %q needs redirect_uris and audiences", c.ID)
-		}
-		for _, uri := range c.RedirectURIs {
-			if u, err := url.Parse(uri); err != nil || !u.IsAbs() || u.Fragment != "" {
-				fault("client %q: redirect URI %q is not absolute", c.ID, uri)
-			}
-		}
+		c.check(fault)
 	}
 	for i := range s.APIKeys {
 		k := &s.APIKeys[i]
@@ -203,15 +196,7 @@ func (s *Settings) complete() error {
 		w := &s.Webhooks[i]
 		unique("webhook", w.Name)
 		secret("webhook "+w.Name, &w.Secret)
-		if w.Format == "" {
-			w.Format = "json"
-		}
-		if w.Format != "json" && w.Format != "form" {
-			fault("webhook %q: format %q is neither json nor form", w.Name, w.Format)
-		}
-		if u, err := url.Parse(w.URL); err != nil || u.Host == "" {
-			fault("webhook %q: %q is not a URL", w.Name, w.URL)
-		}
+		w.check(fault)
 	}
 	for i, c := range s.RegistrationContexts {
 		unique("registration context", c.Slug)
@@ -222,6 +207,30 @@ func (s *Settings) complete() error {
 		s.checkGrants("a user's grants", s.Users[i].Grants, fault)
 	}
 	return errors.Join(faults...)
+}
+
+func (c Client) check(fault func(string, ...any)) {
+	if len(c.RedirectURIs) == 0 || len(c.Audiences) == 0 {
+		fault("client %q needs redirect_uris and audiences", c.ID)
+	}
+	for _, uri := range c.RedirectURIs {
+		if u, err := url.Parse(uri); err != nil || !u.IsAbs() || u.Fragment != "" {
+			fault("client %q: redirect URI %q is not absolute", c.ID, uri)
+		}
+	}
+}
+
+// check fills what a webhook leaves open.
+func (w *Webhook) check(fault func(string, ...any)) {
+	if w.Format == "" {
+		w.Format = "json"
+	}
+	if w.Format != "json" && w.Format != "form" {
+		fault("webhook %q: format %q is neither json nor form", w.Name, w.Format)
+	}
+	if u, err := url.Parse(w.URL); err != nil || u.Host == "" {
+		fault("webhook %q: %q is not a URL", w.Name, w.URL)
+	}
 }
 
 // checkGrants fills what a grant leaves open.

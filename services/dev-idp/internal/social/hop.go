@@ -181,7 +181,7 @@ func (h *Hop) mac(text string) string {
 }
 
 func (h *Hop) cookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
 		Name: stateCookie, Value: value, Path: "/api/auth/callback/", MaxAge: maxAge,
 		HttpOnly: true, Secure: strings.HasPrefix(h.Base, "https:"), SameSite: http.SameSiteLaxMode,
 	}
