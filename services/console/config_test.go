@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,9 +29,7 @@ func environment(t *testing.T, change map[string]string) []string {
 		"CONSOLE_CLIENT_SECRET_FILE": secret, "CONSOLE_SESSION_KEY_FILE": file("keys", console.NewSessionKey()),
 		"CONSOLE_ORDERS_URL": "https://orders:8443", "CONSOLE_BILLING_URL": "https://billing:8443",
 	}
-	for name, value := range change {
-		values[name] = value
-	}
+	maps.Copy(values, change)
 	out := make([]string, 0, len(values))
 	for name, value := range values {
 		out = append(out, name+"="+value)

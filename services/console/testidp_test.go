@@ -172,7 +172,7 @@ func (i *testIDP) idToken(nonce string) string {
 func (i *testIDP) signUp(w http.ResponseWriter, r *http.Request) {
 	var body struct{ Email, Password, Name, Context string }
 	_ = json.NewDecoder(r.Body).Decode(&body)
-	i.signUps = append(i.signUps, signUpSeen{r.Header.Get("x-internal-signup-secret"), r.Header.Get("X-Forwarded-For"), body.Context, body.Email})
+	i.signUps = append(i.signUps, signUpSeen{r.Header.Get("X-Internal-Signup-Secret"), r.Header.Get("X-Forwarded-For"), body.Context, body.Email})
 	if i.answer != nil {
 		i.answer(w)
 		return

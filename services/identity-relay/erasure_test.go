@@ -3,7 +3,6 @@ package identityrelay_test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -178,7 +177,7 @@ func TestErasure_BreakerHoldsWhatIsTooMuch(t *testing.T) {
 func requireRefusal(t *testing.T, err error, status int, code string) {
 	t.Helper()
 	var refused *api.Error
-	require.True(t, errors.As(err, &refused), "%v", err)
+	require.ErrorAs(t, err, &refused)
 	require.Equal(t, status, refused.Status)
 	require.Equal(t, code, refused.Code)
 }

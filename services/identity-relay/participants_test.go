@@ -78,7 +78,7 @@ func (r *room) addNeighbour(name string) *neighbour {
 }
 
 // run answers erasures until the test or n.stop ends it.
-func (n *neighbour) run() *neighbour {
+func (n *neighbour) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
@@ -91,7 +91,6 @@ func (n *neighbour) run() *neighbour {
 		}
 	}
 	n.room.t.Cleanup(n.stop)
-	return n
 }
 
 // holds gives the participant data of users.

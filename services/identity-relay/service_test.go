@@ -1,7 +1,6 @@
 package identityrelay_test
 
 import (
-	"errors"
 	"net/http"
 	"os"
 	"regexp"
@@ -117,7 +116,7 @@ func TestOperator_RoutesAdmitTheOperatorAlone(t *testing.T) {
 func requireForbidden(t *testing.T, err error, who string) {
 	t.Helper()
 	var refused *api.Error
-	require.True(t, errors.As(err, &refused), "%s: %v", who, err)
+	require.ErrorAs(t, err, &refused, who)
 	require.Equal(t, http.StatusForbidden, refused.Status, who)
 }
 

@@ -79,9 +79,9 @@ func New(id, orderID uuid.UUID, owner Owner, currency string, amountMinor int64,
 
 // VoidAtBirth turns a new invoice into one that nobody has to pay: its order
 // was canceled before billing heard of it. Nothing is posted.
-func (i Invoice) VoidAtBirth() (Invoice, Change) {
+func (i *Invoice) VoidAtBirth() Change {
 	i.Status = Void
-	return i, Change{}
+	return Change{}
 }
 
 // Pay takes the whole open amount.

@@ -58,7 +58,7 @@ func (s *Store) Create(ctx context.Context, inv domain.Invoice, change domain.Ch
 			return fmt.Errorf("look for a cancellation: %w", err)
 		}
 		if canceled {
-			stored, change = inv.VoidAtBirth()
+			change = stored.VoidAtBirth()
 		}
 		if err := insert(ctx, tx, stored); err != nil {
 			return err

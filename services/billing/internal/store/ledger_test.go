@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/google/uuid"
@@ -26,7 +27,7 @@ func TestLedger_AlwaysBalances(t *testing.T) {
 		steps := rapid.SliceOfN(rapid.SampledFrom([]string{"pay", "refund", "cancel"}), 1, 6).Draw(rt, "steps")
 		for _, step := range steps {
 			calls++
-			k := key(alice, fmt.Sprint(calls))
+			k := key(alice, strconv.Itoa(calls))
 			switch step {
 			case "pay":
 				_, _ = f.Update(ctx, domain.Own(alice), inv.ID, k, pay)

@@ -78,8 +78,7 @@ func mapped(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.ErrNotFound.Because(err)
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.ConstraintName {
 		case constraintBalanced, constraintAppendOnly:
 			return fmt.Errorf("%w: %w", domain.ErrUnbalanced, err)

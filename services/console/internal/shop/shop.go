@@ -35,9 +35,6 @@ var (
 	ErrUnreachable = errors.New("service is unreachable")
 )
 
-// Refusal is what a service said no with.
-type Refusal = apiclient.Error
-
 // Shop is the pair of services. It is safe for concurrent use.
 type Shop struct {
 	orders  *orders.Client
@@ -116,7 +113,7 @@ func (s *Shop) settle(ctx context.Context, bearer, key string, id uuid.UUID, mov
 }
 
 func fault(doing string, err error) error {
-	var refusal *Refusal
+	var refusal *apiclient.Error
 	switch {
 	case err == nil:
 		return nil

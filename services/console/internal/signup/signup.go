@@ -60,7 +60,7 @@ func (Request) String() string { return "sign-up" }
 func (r Request) GoString() string { return r.String() }
 
 // Validate checks what needs no provider.
-func (r *Request) Validate() error {
+func (r Request) Validate() error {
 	for _, field := range []string{r.Email, r.Password, r.Name} {
 		switch {
 		case field == "":

@@ -41,7 +41,7 @@ func TestSignUp_ForwardsSecretContextAndAddress(t *testing.T) {
 	t.Parallel()
 	var got map[string]any
 	p := proxy(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("x-internal-signup-secret") != "sign-up-secret" || r.Header.Get("X-Forwarded-For") != "203.0.113.7" {
+		if r.Header.Get("X-Internal-Signup-Secret") != "sign-up-secret" || r.Header.Get("X-Forwarded-For") != "203.0.113.7" {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}

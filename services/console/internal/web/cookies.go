@@ -37,7 +37,7 @@ func (j jar) name(plain string) string {
 
 // set writes a cookie; life 0 lets it end with the browser.
 func (j jar) set(w http.ResponseWriter, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
 		Name: j.name(name), Value: value, Path: "/", MaxAge: int(life / time.Second),
 		Secure: j.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})

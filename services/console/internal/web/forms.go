@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/shadowless/shadowless/internal/apiclient"
 	"github.com/shadowless/shadowless/internal/telemetry"
 	"github.com/shadowless/shadowless/services/console/internal/shop"
 )
@@ -82,7 +83,7 @@ const maxSentence = 300
 // sentence is what a person reads of an error. A service's own sentence is
 // public and fixed (RFC 9457 `detail`), so it is repeated.
 func sentence(err error) string {
-	var refusal *shop.Refusal
+	var refusal *apiclient.Error
 	switch {
 	case errors.As(err, &refusal) && refusal.Detail != "" && len(refusal.Detail) <= maxSentence:
 		return refusal.Detail

@@ -64,13 +64,15 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.content))
 }
 
-var templates = map[string]*template.Template{}
+var templates = parseTemplates()
 
-func init() {
+func parseTemplates() map[string]*template.Template {
+	templates := map[string]*template.Template{}
 	for _, name := range []string{"welcome", "home", "signup", "error"} {
 		templates[name] = template.Must(template.New("").Funcs(functions).ParseFS(templateFiles,
 			"templates/layout.html", "templates/places.html", "templates/"+name+".html"))
 	}
+	return templates
 }
 
 // layout is what every page has.

@@ -4,6 +4,7 @@ package authertest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -123,7 +124,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	s.signIns++
 	session := "session-" + strconv.Itoa(s.signIns)
 	s.sessions[session] = true
-	http.SetCookie(w, &http.Cookie{Name: "better-auth.session_token", Value: session, Path: "/", HttpOnly: true})
+	http.SetCookie(w, &http.Cookie{Name: "better-auth.session_token", Value: session, Path: "/", HttpOnly: true}) //nolint:gosec // plain HTTP on this machine
 	answer(w, http.StatusOK, map[string]any{"redirect": false})
 }
 
@@ -149,9 +150,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		ids = append(ids, id)
 	}
 	banned := make(map[string]bool, len(s.users))
-	for id, b := range s.users {
-		banned[id] = b
-	}
+	maps.Copy(banned, s.users)
 	s.mu.Unlock()
 	if override != nil && override(w, r) {
 		return

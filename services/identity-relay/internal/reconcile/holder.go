@@ -71,8 +71,7 @@ func (r *Remote) page(ctx context.Context, after string) (ids []string, next str
 	resp, err := r.HTTPClient.Do(req)
 	if err != nil {
 		// The error of net/http quotes the URL, and with it the last ID.
-		var failed *url.Error
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err
 		}
 		return nil, "", fmt.Errorf("read user IDs: %w", err)

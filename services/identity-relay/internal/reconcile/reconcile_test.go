@@ -245,8 +245,11 @@ func TestPass_TakesNothingButNotFoundForAnAnswer(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = w.Write([]byte(`{"code":"NOT_FOUND"}`))
 		},
-		"500":                func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
-		"500 with the code":  func(w http.ResponseWriter) { w.WriteHeader(500); _, _ = w.Write([]byte(`{"code":"USER_NOT_FOUND"}`)) },
+		"500": func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"500 with the code": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(`{"code":"USER_NOT_FOUND"}`))
+		},
 		"200 without a user": func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{}`)) },
 		"200 of HTML":        func(w http.ResponseWriter) { _, _ = w.Write([]byte(`<html>`)) },
 		"somebody else":      func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"id":"u2","banned":false}`)) },

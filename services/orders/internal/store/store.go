@@ -86,8 +86,7 @@ func mapped(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.ErrNotFound.Because(err)
 	}
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		if known, ok := checked[pg.ConstraintName]; ok {
 			return errors.Join(known, err)
 		}
