@@ -23,6 +23,7 @@ func IDTokenConfig(cfg authn.Config, issuer string) (authn.Config, error) {
 		if ic.Profile == "keycloak" {
 			ic.Profile = "oidc" // Keycloak's profile wants the `typ` claim of access tokens
 		}
+		ic.UserEvidence = authn.EvidenceNone // an id_token is about a user; Entra ID's have no scopes
 		ic.UsersOf = ""
 		return authn.Config{Issuers: []authn.IssuerConfig{ic}, Cache: authn.CacheConfig{Entries: -1}}, nil
 	}
