@@ -54,6 +54,10 @@ generate: ## Write the generated documentation.
 conformance: needs ## Hold token-exchange to its contract and write docs/conformance.md.
 	go test ./tests/conformance -count 1 -run TestConformance -write
 
+.PHONY: bench-exchange
+bench-exchange: needs-postgres ## token-exchange beside its floors: requests per CPU-second, latency, memory.
+	go run ./tests/bench-exchange $(BENCH_ARGS)
+
 .PHONY: images
 images: ## Build the container images as OCI archives in bin/images, without Docker.
 	go run ./cmd/shadowless images --out bin/images
