@@ -15,6 +15,7 @@ const (
 	TypeUserUnbanned      = "user.unbanned"
 	TypeSessionEnded      = "session.ended"
 	TypeAccessChanged     = "access.changed"
+	TypeUserSignedOut     = "user.signed_out"
 	TypeErasureRequested  = "erasure.requested"
 	TypeErasureReadmitted = "erasure.readmitted"
 )

@@ -9,11 +9,19 @@ import (
 const operatorClient = "operator"
 
 // Access says who may call what. The operator's routes fail closed like any
-// other; the webhook is public because its signature is its credential.
+// other; what facts are pushed to is public, because a signature is the credential.
 var Access = access.Table{Service: name, Routes: []access.Route{
 	{
 		Pattern: "POST /v1/webhooks/auther", Allow: []access.Rule{access.Public()},
 		Doc: "Auther's webhooks; authenticated by their signature",
+	},
+	{
+		Pattern: "POST /v1/security-events", Allow: []access.Rule{access.Public()},
+		Doc: "Security Event Tokens by push (RFC 8935); authenticated by their signature",
+	},
+	{
+		Pattern: "GET /v1/sources", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "what each source of facts delivered, and what was refused for which reason",
 	},
 	{
 		Pattern: "GET /v1/erasures", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
@@ -50,5 +58,9 @@ var Access = access.Table{Service: name, Routes: []access.Route{
 	{
 		Pattern: "GET /v1/events", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
 		Doc: "the log of identity events, oldest first",
+	},
+	{
+		Pattern: "POST /v1/events/replays", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "publish events again",
 	},
 }}

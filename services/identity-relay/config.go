@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/shadowless/shadowless/internal/config"
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/scim"
 )
 
 const name = "identity-relay"
@@ -26,10 +28,18 @@ type Config struct {
 	config.Common
 	config.Backends
 
-	WebhookSecretsFile string        `env:"IDENTITY_RELAY_WEBHOOK_SECRETS_FILE" doc:"signing secrets of Auther's webhooks, one a line, all of them accepted; re-read when it changes"`
-	WebhookMaxAge      time.Duration `env:"IDENTITY_RELAY_WEBHOOK_MAX_AGE" envDefault:"72h" doc:"how old a delivery's first timestamp may be; must lie above the identity provider's retry horizon"`
+	WebhookSecretsFile string        `env:"IDENTITY_RELAY_WEBHOOK_SECRETS_FILE" doc:"signing secrets of Auther's webhooks, one a line, all of them accepted; re-read when it changes. Required with the user list auther; without it no webhook is accepted"`
+	WebhookMaxAge      time.Duration `env:"IDENTITY_RELAY_WEBHOOK_MAX_AGE" envDefault:"72h" doc:"how old a delivery's first timestamp, or a security event's iat, may be; must lie above the identity provider's retry horizon"`
+	TransmittersFile   string        `env:"IDENTITY_RELAY_TRANSMITTERS_FILE" doc:"YAML: who may push Security Event Tokens; see the README of identity-relay. Without it none is accepted"`
 	DeliveryRetention  time.Duration `env:"IDENTITY_RELAY_DELIVERY_RETENTION" envDefault:"168h" doc:"how long the IDs of deliveries are remembered; must exceed the maximum age"`
 	EventRetention     time.Duration `env:"IDENTITY_RELAY_EVENT_RETENTION" envDefault:"720h" doc:"how long events are kept to be published again; at least as long as the stream keeps them"`
+
+	UserList string `env:"IDENTITY_RELAY_USER_LIST" envDefault:"auther" doc:"how the identity provider's users are read: auther (its administration) or scim (SCIM 2.0)"`
+	UsersOf  string `env:"IDENTITY_RELAY_USERS_OF" doc:"the issuer of AUTHN_CONFIG_FILE whose users the list names; required when more than one issues users"`
+
+	SCIMURL        string `env:"IDENTITY_RELAY_SCIM_URL" doc:"base URL of the SCIM service; /Users follows it"`
+	SCIMBearerFile string `env:"IDENTITY_RELAY_SCIM_BEARER_FILE" doc:"access token for the SCIM service; re-read for each request"`
+	SCIMUserID     string `env:"IDENTITY_RELAY_SCIM_USER_ID" envDefault:"id" doc:"the attribute that holds what tokens carry as sub: id, externalId or userName"`
 
 	IdPURL               string  `env:"IDENTITY_RELAY_IDP_URL" doc:"base URL of the identity provider"`
 	IdPCredentialFile    string  `env:"IDENTITY_RELAY_IDP_CREDENTIAL_FILE" doc:"JSON {\"email\",\"password\"} of an administrator at the identity provider; re-read at each sign-in"`
@@ -55,12 +65,9 @@ func (c Config) Faults() []error {
 	faults := append(c.Common.Faults(), c.Backends.Faults()...)
 	faults = append(faults,
 		config.Required("TOKEN_EXCHANGE_URL", c.TokenExchangeURL), config.Required("API_KEY_FILE", c.APIKeyFile),
-		config.Required("IDENTITY_RELAY_WEBHOOK_SECRETS_FILE", c.WebhookSecretsFile),
 		config.Readable("IDENTITY_RELAY_WEBHOOK_SECRETS_FILE", c.WebhookSecretsFile),
 		config.Positive("IDENTITY_RELAY_WEBHOOK_MAX_AGE", c.WebhookMaxAge),
-		config.Required("IDENTITY_RELAY_IDP_URL", c.IdPURL), config.HTTPURL("IDENTITY_RELAY_IDP_URL", c.IdPURL),
-		config.Required("IDENTITY_RELAY_IDP_CREDENTIAL_FILE", c.IdPCredentialFile),
-		config.Readable("IDENTITY_RELAY_IDP_CREDENTIAL_FILE", c.IdPCredentialFile),
+		config.Readable("IDENTITY_RELAY_TRANSMITTERS_FILE", c.TransmittersFile),
 		config.Positive("IDENTITY_RELAY_ERASURE_DEADLINE", c.ErasureDeadline),
 	)
 	fault := func(wrong bool, format string, args ...any) {
@@ -79,8 +86,34 @@ func (c Config) Faults() []error {
 	fault(c.ReconcileGrace <= 0, "IDENTITY_RELAY_RECONCILE_GRACE (%s) must be positive", c.ReconcileGrace)
 	fault(c.ReconcileShrinkFraction < 0 || c.ReconcileShrinkFraction >= 1, "IDENTITY_RELAY_RECONCILE_SHRINK_FRACTION must be at least 0 and below 1")
 	fault(c.ReconcileShrinkFloor < 0, "IDENTITY_RELAY_RECONCILE_SHRINK_FLOOR must not be negative")
+	faults = append(faults, c.userListFaults()...)
 	_, err := parseParticipants(c.Participants)
 	return append(faults, err)
+}
+
+// userListFaults wants what the chosen list needs and nothing of the other.
+func (c Config) userListFaults() []error {
+	switch c.UserList {
+	case userListAuther:
+		return []error{
+			config.Required("IDENTITY_RELAY_WEBHOOK_SECRETS_FILE", c.WebhookSecretsFile),
+			config.Required("IDENTITY_RELAY_IDP_URL", c.IdPURL), config.HTTPURL("IDENTITY_RELAY_IDP_URL", c.IdPURL),
+			config.Required("IDENTITY_RELAY_IDP_CREDENTIAL_FILE", c.IdPCredentialFile),
+			config.Readable("IDENTITY_RELAY_IDP_CREDENTIAL_FILE", c.IdPCredentialFile),
+		}
+	case userListSCIM:
+		faults := []error{
+			config.Required("IDENTITY_RELAY_SCIM_URL", c.SCIMURL), config.HTTPURL("IDENTITY_RELAY_SCIM_URL", c.SCIMURL),
+			config.Required("IDENTITY_RELAY_SCIM_BEARER_FILE", c.SCIMBearerFile),
+			config.Readable("IDENTITY_RELAY_SCIM_BEARER_FILE", c.SCIMBearerFile),
+		}
+		if !slices.Contains(scim.Attributes, c.SCIMUserID) {
+			faults = append(faults, fmt.Errorf("IDENTITY_RELAY_SCIM_USER_ID (%q) must be one of %s", c.SCIMUserID, strings.Join(scim.Attributes, ", ")))
+		}
+		return faults
+	default:
+		return []error{fmt.Errorf("IDENTITY_RELAY_USER_LIST (%q) must be auther or scim", c.UserList)}
+	}
 }
 
 // remote is a participant with an address.

@@ -19,7 +19,6 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	"github.com/shadowless/shadowless/services/identity-relay/api"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/operator"
@@ -27,7 +26,7 @@ import (
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/source/auther"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/source"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/upkeep"
 )
 
@@ -75,9 +74,13 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	if err != nil {
 		return nil, nil, fmt.Errorf("TOMBSTONE_KEY_FILE: %w", err)
 	}
-	secrets, err := auther.LoadSecrets(cfg.WebhookSecretsFile)
+	issuers, err := authn.LoadConfig(cfg.AuthnConfigFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("IDENTITY_RELAY_WEBHOOK_SECRETS_FILE: %w", err)
+		return nil, nil, fmt.Errorf("AUTHN_CONFIG_FILE: %w", err)
+	}
+	list, err := users(cfg, m.HTTPClient, issuers)
+	if err != nil {
+		return nil, nil, err
 	}
 	settings := erasures.Settings{
 		Grace: cfg.ErasureGrace, Deadline: cfg.ErasureDeadline, PerHour: cfg.ErasuresPerHour,
@@ -98,32 +101,23 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 		return nil, nil, err
 	}
 	recorder := &relay.Recorder{Pool: m.Pool, Tombstones: tombstones, Erasures: settings, Now: time.Now}
-	idp := autherapi.New(autherapi.Config{
-		BaseURL: cfg.IdPURL, CredentialFile: cfg.IdPCredentialFile, HTTPClient: m.HTTPClient,
-		PerSecond: cfg.IdPRequestsPerSecond, Now: time.Now,
-	})
-	rereader := relay.NewRereader(relay.Rereader{
-		Pool: m.Pool, Recorder: recorder, Log: m.Logger,
-		Lookup: func(ctx context.Context, userID string) (relay.Standing, error) {
-			u, found, err := idp.Lookup(ctx, userID)
-			return relay.Standing{Found: found, Banned: u.Banned}, err
-		},
-	})
+	rereader := relay.NewRereader(relay.Rereader{Pool: m.Pool, Recorder: recorder, Lookup: lookup(list), Log: m.Logger})
+	refused := &source.Refusals{Pool: m.Pool, Log: m.Logger}
 	recorder.Wake = func() {
 		publisher.Wake()
 		projector.Wake()
 		worker.Wake()
 		rereader.Wake()
 	}
-	holders, stop, err := holders(cfg, m, participants)
+	holders, stopTokens, err := holders(cfg, m, participants)
 	if err != nil {
 		return nil, nil, err
 	}
 	reconciler := reconcile.New(reconcile.Reconciler{
-		Pool: m.Pool, Users: idp, Holders: holders, Recorder: recorder, Tombstones: tombstones, Now: time.Now, Log: m.Logger,
+		Pool: m.Pool, Users: list, Holders: holders, Recorder: recorder, Tombstones: tombstones, Now: time.Now, Log: m.Logger,
 		Settings: reconcile.Settings{
 			Interval: cfg.ReconcileInterval, Grace: cfg.ReconcileGrace,
-			ShrinkFraction: cfg.ReconcileShrinkFraction, ShrinkFloor: cfg.ReconcileShrinkFloor,
+			ShrinkFraction: cfg.ReconcileShrinkFraction, ShrinkFloor: cfg.ReconcileShrinkFloor, Namespace: list.Namespace,
 		},
 	})
 	m.Go("outbox", publisher.Run)
@@ -132,20 +126,23 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	m.Go("receipts", receipts.Run)
 	m.Go("look-ups", rereader.Run)
 	m.Go("reconciliation", reconciler.Run)
+	m.Go("counts of refusals", refused.Run)
 	m.Go("upkeep", upkeep.Upkeep{
 		Pool: m.Pool, Deliveries: cfg.DeliveryRetention, Events: cfg.EventRetention, Reconciliations: reconciliationRetention, Log: m.Logger,
 	}.Run)
 
 	mux := access.NewMux(Access, m.Verifier)
-	now := cfg.Now
-	if now == nil {
-		now = time.Now
+	stopSources, err := handleSources(ctx, mux, cfg, m, issuers, list.Namespace, recorder, refused)
+	if err != nil {
+		stopTokens()
+		return nil, nil, err
 	}
-	mux.Handle("POST /v1/webhooks/auther", &auther.Webhook{
-		Secrets: secrets, MaxAge: cfg.WebhookMaxAge, Submit: recorder.Submit, Now: now, Log: m.Logger,
-	})
+	stop := func() {
+		stopSources()
+		stopTokens()
+	}
 	(&operator.Service{
-		Pool: m.Pool, Recorder: recorder, Projector: projector, Reconciler: reconciler, Erasures: settings, Now: time.Now,
+		Pool: m.Pool, Recorder: recorder, Projector: projector, Reconciler: reconciler, Refusals: refused, Erasures: settings, Now: time.Now,
 	}).Register(mux)
 	handler, err := mux.Handler()
 	if err != nil {

@@ -53,6 +53,25 @@ func TestManifest_FitsTheDatabaseAndNamesEveryUserColumn(t *testing.T) {
 	require.Equal(t, 5, n)
 }
 
+func TestConfig_EachUserListWantsItsOwn(t *testing.T) {
+	t.Parallel()
+	faults := func(environ ...string) string {
+		_, err := config.Load[identityrelay.Config](identityrelay.Prefix, environ)
+		require.Error(t, err)
+		return err.Error()
+	}
+	text := faults("IDENTITY_RELAY_USER_LIST=scim", "IDENTITY_RELAY_SCIM_USER_ID=email", "IDENTITY_RELAY_TRANSMITTERS_FILE=/nowhere")
+	for _, fault := range []string{
+		"IDENTITY_RELAY_SCIM_URL is required", "IDENTITY_RELAY_SCIM_BEARER_FILE is required",
+		`IDENTITY_RELAY_SCIM_USER_ID ("email") must be one of id, externalId, userName`, "IDENTITY_RELAY_TRANSMITTERS_FILE",
+	} {
+		require.Contains(t, text, fault)
+	}
+	require.NotContains(t, text, "IDENTITY_RELAY_IDP_URL")
+	require.NotContains(t, text, "IDENTITY_RELAY_WEBHOOK_SECRETS_FILE")
+	require.Contains(t, faults("IDENTITY_RELAY_USER_LIST=ldap"), `IDENTITY_RELAY_USER_LIST ("ldap") must be auther or scim`)
+}
+
 func TestConfig_ReportsEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := config.Load[identityrelay.Config](identityrelay.Prefix, []string{
@@ -98,10 +117,17 @@ func TestOperator_RoutesAdmitTheOperatorAlone(t *testing.T) {
 		requireForbidden(t, err, name)
 		_, err = client.Reconciliation(ctx, uuid.NewString())
 		requireForbidden(t, err, name)
-		_, err = client.Events(ctx, 0, "", 0)
+		_, err = client.Events(ctx, api.EventFilter{})
+		requireForbidden(t, err, name)
+		_, err = client.Replay(ctx, api.ReplayRequest{After: 1})
+		requireForbidden(t, err, name)
+		_, err = client.Sources(ctx)
 		requireForbidden(t, err, name)
 	}
-	for _, route := range identityrelay.Access.Routes[1:] {
+	for _, route := range identityrelay.Access.Routes {
+		if route.IsPublic() {
+			continue
+		}
 		method, path, _ := strings.Cut(route.Pattern, " ")
 		req, err := http.NewRequestWithContext(ctx, method, r.service.URL+path, nil)
 		require.NoError(t, err)
@@ -134,10 +160,14 @@ func TestOperator_RefusesWhatMakesNoSense(t *testing.T) {
 	requireRefusal(t, err, http.StatusBadRequest, "invalid-request")
 	_, err = r.operator.Erasures(ctx, api.ErasureFilter{After: "x"})
 	requireRefusal(t, err, http.StatusBadRequest, "invalid-request")
-	_, err = r.operator.Events(ctx, 0, "", 501)
+	_, err = r.operator.Events(ctx, api.EventFilter{Limit: 501})
 	requireRefusal(t, err, http.StatusBadRequest, "invalid-request")
-	_, err = r.operator.Events(ctx, -1, "", 1)
+	_, err = r.operator.Events(ctx, api.EventFilter{After: -1, Limit: 1})
 	requireRefusal(t, err, http.StatusBadRequest, "invalid-request")
+	for _, request := range []api.ReplayRequest{{}, {Type: "user.created"}, {ID: "x"}, {After: 1, Limit: 501}, {After: 1, Limit: -1}} {
+		_, err = r.operator.Replay(ctx, request)
+		requireRefusal(t, err, http.StatusBadRequest, "invalid-request")
+	}
 	_, err = r.operator.Reconciliation(ctx, uuid.NewString())
 	requireRefusal(t, err, http.StatusNotFound, "reconciliation-not-found")
 	_, err = r.operator.Erasure(ctx, "x")

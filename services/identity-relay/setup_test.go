@@ -161,7 +161,7 @@ func (r *room) deliver(kind string, data any) {
 
 func (r *room) events(eventType string) []api.Event {
 	r.t.Helper()
-	page, err := r.operator.Events(r.t.Context(), 0, eventType, 0)
+	page, err := r.operator.Events(r.t.Context(), api.EventFilter{Type: eventType})
 	require.NoError(r.t, err)
 	return page.Events
 }

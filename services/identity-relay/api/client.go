@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/shadowless/shadowless/internal/apiclient"
 )
@@ -87,14 +88,29 @@ func (c *Client) Reconciliation(ctx context.Context, id string) (Reconciliation,
 	return apiclient.Do[Reconciliation](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "reconciliations", id}})
 }
 
-// Events returns events after a version, oldest first; an empty type means all.
-func (c *Client) Events(ctx context.Context, after int64, eventType string, limit int) (Events, error) {
-	query := url.Values{"after": {strconv.FormatInt(after, 10)}}
-	if eventType != "" {
-		query.Set("type", eventType)
+// Events returns a page of events, oldest first.
+func (c *Client) Events(ctx context.Context, f EventFilter) (Events, error) {
+	query := url.Values{"after": {strconv.FormatInt(f.After, 10)}}
+	if !f.Since.IsZero() {
+		query.Set("since", f.Since.UTC().Format(time.RFC3339))
 	}
-	if limit > 0 {
-		query.Set("limit", strconv.Itoa(limit))
+	if f.Type != "" {
+		query.Set("type", f.Type)
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
 	}
 	return apiclient.Do[Events](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "events"}, Query: query})
+}
+
+// Replay publishes a batch of events again.
+func (c *Client) Replay(ctx context.Context, request ReplayRequest) (Replay, error) {
+	return apiclient.Do[Replay](ctx, c.calls, apiclient.Call{
+		Method: http.MethodPost, Path: []string{"v1", "events", "replays"}, Body: request,
+	})
+}
+
+// Sources returns what each source of facts delivered and was refused for.
+func (c *Client) Sources(ctx context.Context) (Sources, error) {
+	return apiclient.Do[Sources](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "sources"}})
 }

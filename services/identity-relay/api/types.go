@@ -146,3 +146,52 @@ type Events struct {
 	Events []Event `json:"events"`
 	Next   int64   `json:"next,omitempty"`
 }
+
+// EventFilter selects events; zero values select all.
+type EventFilter struct {
+	// After is a version.
+	After int64
+	// Since is when an event was recorded, at the earliest.
+	Since time.Time
+	Type  string
+	Limit int
+}
+
+// ReplayRequest asks for events to be published again, a batch at a time. Since,
+// After or ID is required.
+type ReplayRequest struct {
+	After int64      `json:"after,omitempty"`
+	Since *time.Time `json:"since,omitempty"`
+	Type  string     `json:"type,omitempty"`
+	// ID selects one event alone.
+	ID    string `json:"id,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// Replay is one batch. Next is the After of the following one.
+type Replay struct {
+	Replayed int `json:"replayed"`
+	// Erased events are not told again: their users were erased.
+	Erased int   `json:"erased"`
+	Next   int64 `json:"next,omitempty"`
+}
+
+// Sources are those that delivered something or were refused.
+type Sources struct {
+	Sources []Source `json:"sources"`
+}
+
+// Source of facts.
+type Source struct {
+	Name string `json:"name"`
+	// Deliveries by outcome, of those that are still remembered.
+	Deliveries map[string]int64 `json:"deliveries"`
+	Refusals   []Refusal        `json:"refusals"`
+}
+
+// Refusal counts one reason.
+type Refusal struct {
+	Reason string    `json:"reason"`
+	Count  int64     `json:"count"`
+	LastAt time.Time `json:"last_at"`
+}

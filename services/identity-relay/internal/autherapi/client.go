@@ -18,18 +18,13 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/shadowless/shadowless/pkg/identity"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/userlist"
 )
 
 const (
-	maxAnswer     = 8 << 20 // bytes; a page of 500 users has about 200 KB
 	maxCredential = 4 << 10
 	pageSize      = 500
-	attempts      = 4
-	defaultPause  = 2 * time.Second
-	maxPause      = 30 * time.Second
 )
 
 // Config of a client.
@@ -47,8 +42,8 @@ type Config struct {
 // Client keeps one administrator's session and renews it. It is safe for
 // concurrent use.
 type Client struct {
-	config  Config
-	limiter *rate.Limiter
+	config Config
+	caller *userlist.Caller
 
 	mu      sync.Mutex
 	session string // the Cookie header; empty: not signed in
@@ -57,21 +52,8 @@ type Client struct {
 // New reaches for nothing yet.
 func New(config Config) *Client {
 	config.BaseURL = strings.TrimSuffix(config.BaseURL, "/")
-	return &Client{config: config, limiter: rate.NewLimiter(rate.Limit(config.PerSecond), 1)}
+	return &Client{config: config, caller: userlist.NewCaller(config.HTTPClient, config.PerSecond)}
 }
-
-// User is what is kept of a user.
-type User struct {
-	ID     string
-	Banned bool
-}
-
-// ErrIncomplete is returned by Each for a list that ends before its total.
-var ErrIncomplete = errors.New("the list of users ended early")
-
-// ErrAnswer is returned for an answer that is neither what was asked for nor a
-// plain "not found": it says nothing about any user.
-var ErrAnswer = errors.New("unexpected answer of the identity provider")
 
 type wireUser struct {
 	ID         string     `json:"id"`
@@ -79,16 +61,16 @@ type wireUser struct {
 	BanExpires *time.Time `json:"banExpires"`
 }
 
-func (c *Client) user(u wireUser) (User, error) {
+func (c *Client) user(u wireUser) (userlist.User, error) {
 	if identity.CheckUserID(u.ID) != nil {
-		return User{}, fmt.Errorf("%w: a user without a usable ID", ErrAnswer)
+		return userlist.User{}, fmt.Errorf("%w: a user without a usable ID", userlist.ErrAnswer)
 	}
 	banned := u.Banned != nil && *u.Banned && (u.BanExpires == nil || u.BanExpires.After(c.config.Now()))
-	return User{ID: u.ID, Banned: banned}, nil
+	return userlist.User{ID: u.ID, Banned: banned}, nil
 }
 
 // Each reads the whole list, page after page.
-func (c *Client) Each(ctx context.Context, fn func([]User) error) error {
+func (c *Client) Each(ctx context.Context, fn func([]userlist.User) error) error {
 	for offset := 0; ; {
 		query := url.Values{
 			"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)},
@@ -103,9 +85,9 @@ func (c *Client) Each(ctx context.Context, fn func([]User) error) error {
 			return fmt.Errorf("list users: %w", err)
 		}
 		if status != http.StatusOK || page.Total == nil || page.Users == nil {
-			return fmt.Errorf("list users: %w: status %d", ErrAnswer, status)
+			return fmt.Errorf("list users: %w: status %d", userlist.ErrAnswer, status)
 		}
-		users := make([]User, len(page.Users))
+		users := make([]userlist.User, len(page.Users))
 		for i, u := range page.Users {
 			if users[i], err = c.user(u); err != nil {
 				return fmt.Errorf("list users: %w", err)
@@ -119,14 +101,14 @@ func (c *Client) Each(ctx context.Context, fn func([]User) error) error {
 		case offset >= *page.Total:
 			return nil
 		case len(users) == 0:
-			return fmt.Errorf("list users: %w: %d of %d", ErrIncomplete, offset, *page.Total)
+			return fmt.Errorf("list users: %w: %d of %d", userlist.ErrIncomplete, offset, *page.Total)
 		}
 	}
 }
 
 // Lookup asks about one user. found is false only after the answer 404
 // USER_NOT_FOUND; everything else that is not the user is an error.
-func (c *Client) Lookup(ctx context.Context, userID string) (u User, found bool, err error) {
+func (c *Client) Lookup(ctx context.Context, userID string) (u userlist.User, found bool, err error) {
 	var answer struct {
 		wireUser
 		Code string `json:"code"`
@@ -134,16 +116,11 @@ func (c *Client) Lookup(ctx context.Context, userID string) (u User, found bool,
 	status, err := c.get(ctx, "/api/auth/admin/get-user?"+url.Values{"id": {userID}}.Encode(), &answer)
 	switch {
 	case err != nil:
-		// The error of net/http quotes the URL, and with it the ID.
-		var failed *url.Error
-		if errors.As(err, &failed) {
-			err = failed.Err
-		}
-		return User{}, false, fmt.Errorf("look up a user: %w", err)
+		return userlist.User{}, false, fmt.Errorf("look up a user: %w", err)
 	case status == http.StatusNotFound && answer.Code == "USER_NOT_FOUND":
-		return User{}, false, nil
+		return userlist.User{}, false, nil
 	case status != http.StatusOK || answer.ID != userID:
-		return User{}, false, fmt.Errorf("look up a user: %w: status %d", ErrAnswer, status)
+		return userlist.User{}, false, fmt.Errorf("look up a user: %w: status %d", userlist.ErrAnswer, status)
 	}
 	u, err = c.user(answer.wireUser)
 	return u, err == nil, err
@@ -163,7 +140,7 @@ func (c *Client) get(ctx context.Context, path string, into any) (status int, er
 			return 0, fmt.Errorf("make the request: %w", err)
 		}
 		req.Header.Set("Cookie", session)
-		resp, body, err := c.do(req)
+		resp, body, err := c.caller.Do(req)
 		if err != nil {
 			return 0, err
 		}
@@ -172,14 +149,14 @@ func (c *Client) get(ctx context.Context, path string, into any) (status int, er
 			renewed = true
 			c.forget(session)
 			continue
-		case resp.StatusCode == http.StatusTooManyRequests && attempt < attempts:
-			if err := pause(ctx, resp.Header.Get("X-Retry-After")); err != nil {
+		case resp.StatusCode == http.StatusTooManyRequests && attempt < userlist.Attempts:
+			if err := userlist.Pause(ctx, resp.Header.Get("X-Retry-After")); err != nil {
 				return 0, err
 			}
 			continue
 		}
 		if len(body) > 0 && json.Unmarshal(body, into) != nil && resp.StatusCode == http.StatusOK {
-			return 0, fmt.Errorf("%w: not the JSON that was promised", ErrAnswer)
+			return 0, fmt.Errorf("%w: not the JSON that was promised", userlist.ErrAnswer)
 		}
 		return resp.StatusCode, nil
 	}
@@ -218,12 +195,12 @@ func (c *Client) signIn(ctx context.Context) (session string, err error) {
 		}
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Origin", c.config.BaseURL)
-		resp, _, err := c.do(req)
+		resp, _, err := c.caller.Do(req)
 		if err != nil {
 			return "", err
 		}
-		if resp.StatusCode == http.StatusTooManyRequests && attempt < attempts {
-			if err := pause(ctx, resp.Header.Get("X-Retry-After")); err != nil {
+		if resp.StatusCode == http.StatusTooManyRequests && attempt < userlist.Attempts {
+			if err := userlist.Pause(ctx, resp.Header.Get("X-Retry-After")); err != nil {
 				return "", err
 			}
 			continue
@@ -235,30 +212,10 @@ func (c *Client) signIn(ctx context.Context) (session string, err error) {
 			}
 		}
 		if resp.StatusCode != http.StatusOK || len(cookies) == 0 {
-			return "", fmt.Errorf("%w: status %d", ErrAnswer, resp.StatusCode)
+			return "", fmt.Errorf("%w: status %d", userlist.ErrAnswer, resp.StatusCode)
 		}
 		return strings.Join(cookies, "; "), nil
 	}
-}
-
-// do keeps to the rate and reads the whole answer.
-func (c *Client) do(req *http.Request) (*http.Response, []byte, error) {
-	if err := c.limiter.Wait(req.Context()); err != nil {
-		return nil, nil, fmt.Errorf("wait for the rate limit: %w", err)
-	}
-	resp, err := c.config.HTTPClient.Do(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end or given up
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the answer: %w", err)
-	}
-	if len(body) > maxAnswer {
-		return nil, nil, fmt.Errorf("%w: larger than %d bytes", ErrAnswer, maxAnswer)
-	}
-	return resp, body, nil
 }
 
 func readCredential(path string) ([]byte, error) {
@@ -280,19 +237,4 @@ func readCredential(path string) ([]byte, error) {
 		return nil, errors.New(`read the credential: the file must hold {"email","password"}`)
 	}
 	return json.Marshal(credential)
-}
-
-func pause(ctx context.Context, retryAfter string) error {
-	wait := defaultPause
-	if seconds, err := strconv.Atoi(retryAfter); err == nil && seconds >= 0 {
-		wait = min(time.Duration(seconds)*time.Second, maxPause)
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("wait to be let in again: %w", ctx.Err())
-	case <-timer.C:
-		return nil
-	}
 }

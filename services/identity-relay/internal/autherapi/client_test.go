@@ -14,6 +14,7 @@ import (
 
 	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/authertest"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/userlist"
 )
 
 func newClient(t *testing.T, url string) *autherapi.Client {
@@ -35,12 +36,12 @@ func TestEach_ReadsWhatAutherAnswers(t *testing.T) {
 			_, _ = fmt.Fprintf(w, recordedList, expires)
 			return true
 		})
-		var all []autherapi.User
-		require.NoError(t, newClient(t, idp.URL).Each(t.Context(), func(users []autherapi.User) error {
+		var all []userlist.User
+		require.NoError(t, newClient(t, idp.URL).Each(t.Context(), func(users []userlist.User) error {
 			all = append(all, users...)
 			return nil
 		}))
-		require.Equal(t, []autherapi.User{{ID: "RAzHr6Z8RwoSbZHSnhARQkhP0Qjh6dx1"}, {ID: "tSaiAhuWbwY7lNco3GjiMn6GZPksyrrW", Banned: banned}}, all, expires)
+		require.Equal(t, []userlist.User{{ID: "RAzHr6Z8RwoSbZHSnhARQkhP0Qjh6dx1"}, {ID: "tSaiAhuWbwY7lNco3GjiMn6GZPksyrrW", Banned: banned}}, all, expires)
 	}
 }
 
@@ -53,7 +54,7 @@ func TestEach_ReadsEveryPage(t *testing.T) {
 	idp := authertest.New(t, ids...)
 	seen := map[string]bool{}
 	pages := 0
-	require.NoError(t, newClient(t, idp.URL).Each(t.Context(), func(users []autherapi.User) error {
+	require.NoError(t, newClient(t, idp.URL).Each(t.Context(), func(users []userlist.User) error {
 		pages++
 		for _, u := range users {
 			seen[u.ID] = true
@@ -131,5 +132,5 @@ func TestClient_BoundsWhatItReads(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	_, _, err := newClient(t, server.URL).Lookup(t.Context(), "u1")
-	require.ErrorIs(t, err, autherapi.ErrAnswer)
+	require.ErrorIs(t, err, userlist.ErrAnswer)
 }

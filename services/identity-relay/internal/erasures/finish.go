@@ -78,10 +78,14 @@ func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error
 	return sealed, nil
 }
 
-// removeMessages overwrites the user's messages in the stream.
+// removeMessages overwrites the user's messages in the stream, with those that
+// an event has there because it was published again.
 func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
-	rows, err := w.Pool.Query(ctx, `SELECT id, stream_sequence FROM events
-		WHERE erasure_id = $1 AND removed_at IS NULL AND stream_sequence IS NOT NULL ORDER BY version`, id)
+	rows, err := w.Pool.Query(ctx, `SELECT c.event_id, c.stream_sequence FROM event_copies c
+			JOIN events v ON v.id = c.event_id WHERE v.erasure_id = $1
+		UNION SELECT id, stream_sequence FROM events
+			WHERE erasure_id = $1 AND removed_at IS NULL AND stream_sequence IS NOT NULL
+		ORDER BY stream_sequence`, id)
 	if err != nil {
 		return fmt.Errorf("read the messages to delete: %w", err)
 	}
@@ -104,7 +108,9 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 		if err := removeMessage(ctx, stream, p.ID, uint64(p.Sequence)); err != nil { //nolint:gosec // stored from a uint64
 			return err
 		}
-		if _, err := w.Pool.Exec(ctx, `UPDATE events SET removed_at = now() WHERE id = $1`, p.ID); err != nil {
+		_, err := w.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $1 AND stream_sequence = $2)
+			UPDATE events SET removed_at = now() WHERE id = $1 AND stream_sequence = $2`, p.ID, p.Sequence)
+		if err != nil {
 			return fmt.Errorf("note a deleted message: %w", err)
 		}
 	}

@@ -62,12 +62,14 @@ func Published(ctx context.Context, tx pgx.Tx, published []mailbox.Published) er
 	for i, p := range published {
 		ids[i], sequences[i] = p.MessageID, int64(p.Sequence) //nolint:gosec // sequences stay far below 2^63
 	}
-	// A message that is published twice after a crash has two places; the
-	// stream drops the second within its window, so the later one is the same
-	// or the only one that still exists.
-	_, err := tx.Exec(ctx, `UPDATE events SET stream_sequence = p.sequence
-		FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS sequence) p
-		WHERE events.id = p.id`, ids, sequences)
+	// A message that is published twice after a crash has two places, unless the
+	// stream dropped the second one within its window. Both are kept, so that an
+	// erasure finds both.
+	_, err := tx.Exec(ctx, `WITH p AS (SELECT unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS sequence),
+		copies AS (INSERT INTO event_copies (event_id, stream_sequence)
+			SELECT e.id, e.stream_sequence FROM events e JOIN p ON p.id = e.id
+			WHERE e.stream_sequence <> p.sequence ON CONFLICT DO NOTHING)
+		UPDATE events SET stream_sequence = p.sequence FROM p WHERE events.id = p.id`, ids, sequences)
 	if err != nil {
 		return fmt.Errorf("store stream sequences: %w", err)
 	}
@@ -89,12 +91,24 @@ type Event struct {
 	Published  bool
 }
 
-// List returns up to limit events after a version, oldest first; an empty
-// eventType means all.
-func List(ctx context.Context, db Querier, after int64, eventType string, limit int) ([]Event, error) {
+// Filter of List. Zero values filter nothing.
+type Filter struct {
+	After int64     // a version
+	Since time.Time // when it was recorded, at the earliest
+	Type  string
+	Limit int
+}
+
+// List returns events in the order of their versions.
+func List(ctx context.Context, db Querier, f Filter) ([]Event, error) {
+	var since *time.Time
+	if !f.Since.IsZero() {
+		since = &f.Since
+	}
 	rows, err := db.Query(ctx, `SELECT version, id, source, type, coalesce(user_id, ''), coalesce(session_id, ''),
 		coalesce(erasure_id::text, ''), data, occurred_at, recorded_at, stream_sequence IS NOT NULL
-		FROM events WHERE version > $1 AND ($2 = '' OR type = $2) ORDER BY version LIMIT $3`, after, eventType, limit)
+		FROM events WHERE version > $1 AND ($2 = '' OR type = $2) AND ($3::timestamptz IS NULL OR recorded_at >= $3)
+		ORDER BY version LIMIT $4`, f.After, f.Type, since, f.Limit)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}

@@ -17,10 +17,10 @@ import (
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/identity-relay/api"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/reconcile"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/source"
 )
 
 // sourceOperator is the source of what an operator records.
@@ -42,6 +42,7 @@ type Service struct {
 	Recorder   *relay.Recorder
 	Projector  *revocations.Projector
 	Reconciler *reconcile.Reconciler
+	Refusals   *source.Refusals
 	Erasures   erasures.Settings
 	Now        func() time.Time
 }
@@ -57,6 +58,8 @@ func (s *Service) Register(m *access.Mux) {
 	kit.Handle(m, "POST /v1/reconciliations", kit.JSON[api.ReconcileRequest], s.reconcile, http.StatusOK)
 	kit.Handle(m, "GET /v1/reconciliations/{id}", kit.NoBody[byID], s.reconciliation, http.StatusOK)
 	kit.Handle(m, "GET /v1/events", kit.NoBody[listEvents], s.events, http.StatusOK)
+	kit.Handle(m, "POST /v1/events/replays", kit.JSON[replayEvents], s.replay, http.StatusOK)
+	kit.Handle(m, "GET /v1/sources", kit.NoBody[struct{}], s.sources, http.StatusOK)
 }
 
 func (s *Service) listErasures(ctx context.Context, q listErasures) (api.Erasures, error) {
@@ -177,22 +180,4 @@ func wireReconciliation(r reconcile.Result) api.Reconciliation {
 		wire.Participants = append(wire.Participants, api.ReconciliationParticipant(p))
 	}
 	return wire
-}
-
-func (s *Service) events(ctx context.Context, q listEvents) (api.Events, error) {
-	list, err := eventlog.List(ctx, s.Pool, q.after, q.eventType, q.limit)
-	if err != nil {
-		return api.Events{}, err
-	}
-	page := api.Events{Events: make([]api.Event, 0, len(list))}
-	for _, e := range list {
-		page.Events = append(page.Events, api.Event{
-			Version: e.Version, ID: e.ID.String(), Source: e.Source, Type: e.Type, UserID: e.UserID, SessionID: e.SessionID,
-			ErasureID: e.ErasureID, Data: e.Data, OccurredAt: e.OccurredAt.UTC(), RecordedAt: e.RecordedAt.UTC(), Published: e.Published,
-		})
-	}
-	if len(list) == q.limit {
-		page.Next = list[len(list)-1].Version
-	}
-	return page, nil
 }

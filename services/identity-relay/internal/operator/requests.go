@@ -52,24 +52,6 @@ func (q *listErasures) Bind(r *http.Request) (err error) {
 	return err
 }
 
-type listEvents struct {
-	after     int64
-	eventType string
-	limit     int
-}
-
-func (q *listEvents) Bind(r *http.Request) (err error) {
-	query := r.URL.Query()
-	if after := query.Get("after"); after != "" {
-		if q.after, err = strconv.ParseInt(after, 10, 64); err != nil || q.after < 0 {
-			return problem.ErrInvalidRequest.Becausef("after is not a version")
-		}
-	}
-	q.eventType = query.Get("type")
-	q.limit, err = limitOf(r)
-	return err
-}
-
 func limitOf(r *http.Request) (int, error) {
 	text := r.URL.Query().Get("limit")
 	if text == "" {

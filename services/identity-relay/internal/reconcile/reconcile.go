@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,18 +21,10 @@ import (
 
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/userlist"
 )
-
-// Users is an identity provider's list of users.
-type Users interface {
-	// Each reads the whole list; an error means that it is not complete.
-	Each(ctx context.Context, fn func([]autherapi.User) error) error
-	// Lookup asks about one; found is false only if the provider said so.
-	Lookup(ctx context.Context, userID string) (u autherapi.User, found bool, err error)
-}
 
 // Settings of the passes.
 type Settings struct {
@@ -44,6 +37,9 @@ type Settings struct {
 	ShrinkFraction float64
 	// ShrinkFloor is a number of missing users that is never suspicious.
 	ShrinkFloor int
+	// Namespace begins the ID of every user whom the list may name. Others are
+	// of another issuer: that they are missing here says nothing about them.
+	Namespace string
 }
 
 // maxInlineGrace is how long a pass itself waits for the second look-up. A
@@ -53,7 +49,7 @@ const maxInlineGrace = 15 * time.Second
 // Reconciler does one pass at a time.
 type Reconciler struct {
 	Pool       *pgxpool.Pool
-	Users      Users
+	Users      userlist.Source
 	Holders    []Holder
 	Recorder   *relay.Recorder
 	Tombstones *participant.Tombstones
@@ -153,7 +149,9 @@ func (p *pass) readHolders(ctx context.Context) error {
 		err := h.Each(ctx, func(ids []string) {
 			n += len(ids)
 			for _, id := range ids {
-				p.held[id] = struct{}{}
+				if strings.HasPrefix(id, p.Settings.Namespace) {
+					p.held[id] = struct{}{}
+				}
 			}
 		})
 		told := ParticipantResult{Name: h.Name(), UserIDs: n}
@@ -183,7 +181,7 @@ func (p *pass) readList(ctx context.Context) error {
 		return err
 	}
 	listed := map[string]struct{}{}
-	err = p.Users.Each(ctx, func(users []autherapi.User) error {
+	err = p.Users.Each(ctx, func(users []userlist.User) error {
 		for _, u := range users {
 			listed[u.ID] = struct{}{}
 			delete(p.held, u.ID)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/userlist"
 )
 
 const saveTimeout = 5 * time.Second
@@ -62,7 +62,7 @@ type ParticipantResult struct {
 // problemOf is the public name of what made a pass fail; the cause is logged.
 func problemOf(err error) string {
 	for _, known := range []error{
-		ErrEmptyList, ErrShrunk, ErrNoHolder, ErrInProgress, errUnanswered, autherapi.ErrIncomplete, autherapi.ErrAnswer,
+		ErrEmptyList, ErrShrunk, ErrNoHolder, ErrInProgress, errUnanswered, userlist.ErrIncomplete, userlist.ErrAnswer,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -26,12 +26,17 @@ const (
 	UserUnbanned
 	SessionEnded
 	AccessChanged
+	// UserSignedOut: every session that the user had is over.
+	UserSignedOut
 )
 
 // Sources of facts.
 const (
 	SourceAuther         = "auther"
 	SourceReconciliation = "reconciliation"
+	// SourceSecurityEvents is followed by a colon and the transmitter's issuer,
+	// since IDs are unique within that only.
+	SourceSecurityEvents = "security-events"
 )
 
 // Fact is what a source observed.
@@ -50,6 +55,9 @@ type Fact struct {
 	OccurredAt time.Time
 	// Access is set for AccessChanged.
 	Access *AccessChange
+	// Outdated, with UserUpdated, says that the user's tokens issued until
+	// OccurredAt state what is no longer true; they end.
+	Outdated bool
 	// Reread asks the identity provider about the user: what the source said of
 	// them cannot be put in order.
 	Reread bool

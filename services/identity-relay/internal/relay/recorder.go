@@ -157,6 +157,11 @@ func (r *Recorder) correct(ctx context.Context, tx pgx.Tx, f Fact, outcome Outco
 func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, err error) {
 	now := r.Now()
 	event := identity.Event{Time: f.OccurredAt.UTC(), UserID: f.UserID}
+	if f.Reread {
+		if err := requestReread(ctx, tx, f.UserID, now); err != nil {
+			return false, err
+		}
+	}
 	switch f.Kind {
 	case UserCreated:
 		event.Type = identity.TypeUserCreated
@@ -167,10 +172,16 @@ func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, 
 		}
 	case UserUpdated:
 		event.Type = identity.TypeUserUpdated
-		if f.Reread {
-			if err := requestReread(ctx, tx, f.UserID, now); err != nil {
+		if f.Outdated {
+			if _, err := revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseChanged, f.until(now)); err != nil {
 				return false, err
 			}
+		}
+	case UserSignedOut:
+		event.Type = identity.TypeUserSignedOut
+		changed, err := revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseEnded, f.until(now))
+		if err != nil || !changed {
+			return false, err
 		}
 	case AccessChanged:
 		event.Type = identity.TypeAccessChanged
@@ -208,6 +219,15 @@ func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, 
 	}
 	_, err = eventlog.Append(ctx, tx, f.Source, event)
 	return err == nil, err
+}
+
+// until is the time up to which tokens end: when it happened, so that a message
+// that is repeated an hour later does not end the session begun since.
+func (f Fact) until(now time.Time) time.Time {
+	if f.OccurredAt.Before(now) {
+		return f.OccurredAt
+	}
+	return now
 }
 
 // delete opens the erasure and blocks the user at once, also when the breaker

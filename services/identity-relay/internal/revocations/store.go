@@ -24,6 +24,7 @@ const (
 	CauseDeleted  Cause = "deleted"  // the user was deleted at the identity provider
 	CauseBanned   Cause = "banned"   // the user is banned there
 	CauseOperator Cause = "operator" // somebody here decided it
+	CauseChanged  Cause = "changed"  // tokens state what is no longer true
 )
 
 // Lifetime is how long a revocation is kept that ends by itself: nothing that
@@ -43,7 +44,8 @@ func Revoke(ctx context.Context, tx pgx.Tx, kind authn.RevocationKind, id string
 		VALUES ($1, $2, $3, ARRAY[$4], $5)
 		ON CONFLICT (kind, key) DO UPDATE SET
 			causes = CASE WHEN $4 = ANY(r.causes) THEN r.causes ELSE r.causes || $4 END,
-			revoked_at = greatest(r.revoked_at, excluded.revoked_at), expires_at = excluded.expires_at, pending = true
+			revoked_at = greatest(r.revoked_at, excluded.revoked_at), pending = true,
+			expires_at = CASE WHEN excluded.expires_at IS NOT NULL THEN greatest(r.expires_at, excluded.expires_at) END
 		WHERE NOT $4 = ANY(r.causes) OR (r.kind IN ('user', 'client') AND r.revoked_at < excluded.revoked_at)`,
 		kind.String(), key[:], at, string(cause), expires)
 	if err != nil {

@@ -2,7 +2,6 @@ package auther
 
 import (
 	"net/http"
-	"sync"
 
 	"github.com/shadowless/shadowless/internal/problem"
 )
@@ -50,25 +49,3 @@ func (r *refusal) Error() string {
 }
 
 func refuse(reason Reason, cause error) error { return &refusal{reason, cause} }
-
-// Counts of refusals by reason, since the start.
-type Counts struct {
-	mu sync.Mutex
-	by map[Reason]int64
-}
-
-func (c *Counts) add(r Reason) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.by == nil {
-		c.by = map[Reason]int64{}
-	}
-	c.by[r]++
-}
-
-// Of returns the count of one reason.
-func (c *Counts) Of(r Reason) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.by[r]
-}

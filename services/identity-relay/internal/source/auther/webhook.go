@@ -11,6 +11,7 @@ import (
 	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/internal/telemetry"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/source"
 )
 
 // MaxBodySize of a delivery, in bytes. The largest that was seen has 600.
@@ -23,9 +24,10 @@ type Webhook struct {
 	MaxAge time.Duration
 	Submit func(ctx context.Context, facts ...relay.Fact) ([]relay.Outcome, error)
 	Now    func() time.Time
-	Log    *slog.Logger
-
-	Refused Counts
+	// Namespace is put before the IdP's IDs to make user IDs; see authn's user_namespace.
+	Namespace string
+	Refused   *source.Refusals
+	Log       *slog.Logger
 }
 
 // ServeHTTP takes one delivery.
@@ -80,12 +82,14 @@ func (w *Webhook) read(rw http.ResponseWriter, r *http.Request) (relay.Fact, err
 	if err != nil {
 		return fact, refuse(InvalidData, err)
 	}
+	if fact.UserID != "" {
+		fact.UserID = w.Namespace + fact.UserID
+	}
 	return fact, nil
 }
 
 func (w *Webhook) refuse(rw http.ResponseWriter, r *http.Request, refused *refusal) {
-	w.Refused.add(refused.reason)
-	w.Log.WarnContext(r.Context(), "webhook refused", "source", relay.SourceAuther,
-		"reason", string(refused.reason), "count", w.Refused.Of(refused.reason))
+	w.Refused.Add(relay.SourceAuther, string(refused.reason))
+	w.Log.WarnContext(r.Context(), "webhook refused", "source", relay.SourceAuther, "reason", string(refused.reason))
 	problem.Write(rw, r, refused.reason.public().Because(refused))
 }
