@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/shadowless/shadowless/internal/config"
@@ -33,10 +34,18 @@ type Config struct {
 	SigningPublishAhead  time.Duration `env:"TOKEN_EXCHANGE_SIGNING_PUBLISH_AHEAD" envDefault:"24h" doc:"how long a signing key is published before it signs"`
 	UserinfoURL          string        `env:"TOKEN_EXCHANGE_USERINFO_URL" doc:"the identity provider's userinfo endpoint; without it opaque tokens are refused at the front door"`
 	MaxStaleness         time.Duration `env:"TOKEN_EXCHANGE_MAX_STALENESS" envDefault:"15s" doc:"subject tokens are refused (503) when revocations are known longer ago than this"`
+	Mode                 string        `env:"TOKEN_EXCHANGE_MODE" envDefault:"issuer" doc:"issuer: this service mints tokens; broker: it exchanges its clients' keys at TOKEN_EXCHANGE_UPSTREAM_URL"`
+	UpstreamURL          string        `env:"TOKEN_EXCHANGE_UPSTREAM_URL" doc:"base URL of the Auther of broker mode, an issuer of AUTHN_CONFIG_FILE"`
 	TrustedProxies       []string      `env:"TOKEN_EXCHANGE_TRUSTED_PROXIES" doc:"networks (CIDR, separated by commas) whose X-Forwarded-For is believed; empty: nobody's"`
 	Audit                string        `env:"TOKEN_EXCHANGE_AUDIT" envDefault:"batched" doc:"batched: a record is written within 100 ms; strict: before the token is handed out"`
 	AuditRetention       time.Duration `env:"TOKEN_EXCHANGE_AUDIT_RETENTION" envDefault:"8760h" doc:"how long audit records are kept; 0: for ever"`
 }
+
+// Modes.
+const (
+	ModeIssuer = "issuer"
+	ModeBroker = "broker"
+)
 
 // Ways to write the audit.
 const (
@@ -63,6 +72,7 @@ func (c Config) Faults() []error {
 	if _, err := origin.ParseProxies(c.TrustedProxies); err != nil {
 		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_TRUSTED_PROXIES: %w", err))
 	}
+	faults = append(faults, c.modeFaults()...)
 	if c.Audit != AuditBatched && c.Audit != AuditStrict {
 		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_AUDIT (%q) must be %s or %s", c.Audit, AuditBatched, AuditStrict))
 	}
@@ -74,6 +84,19 @@ func (c Config) Faults() []error {
 	}
 	for _, fault := range c.schedule().Faults(exchange.MaxLife) {
 		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_SIGNING_…: %w", fault))
+	}
+	return faults
+}
+
+func (c Config) modeFaults() []error {
+	faults := []error{config.HTTPURL("TOKEN_EXCHANGE_UPSTREAM_URL", c.UpstreamURL)}
+	switch {
+	case c.Mode != ModeIssuer && c.Mode != ModeBroker:
+		faults = append(faults, fmt.Errorf("TOKEN_EXCHANGE_MODE (%q) must be %s or %s", c.Mode, ModeIssuer, ModeBroker))
+	case (c.Mode == ModeBroker) != (c.UpstreamURL != ""):
+		faults = append(faults, errors.New("TOKEN_EXCHANGE_MODE=broker and TOKEN_EXCHANGE_UPSTREAM_URL go together"))
+	case c.Mode == ModeBroker && c.Environment != config.Development && !strings.HasPrefix(c.UpstreamURL, "https://"):
+		faults = append(faults, errors.New("TOKEN_EXCHANGE_UPSTREAM_URL must be https: keys go there"))
 	}
 	return faults
 }

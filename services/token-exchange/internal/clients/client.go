@@ -68,6 +68,16 @@ func (c *Client) MayUse(grantType string) bool {
 	return slices.Contains(c.GrantTypes, grantType)
 }
 
+// Registered reports whether the client has the scope at any audience.
+func (c *Client) Registered(scope string) bool {
+	for _, a := range c.Audiences {
+		if slices.Contains(a.Scopes, scope) || slices.Contains(a.DelegableScopes, scope) {
+			return true
+		}
+	}
+	return false
+}
+
 // Default is the audience that is meant where none is named; "" if that is
 // not clear.
 func (c *Client) Default() string {

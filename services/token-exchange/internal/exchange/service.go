@@ -106,6 +106,7 @@ func (s *Service) Exchange(ctx context.Context, req *Request) (issued *Issued, e
 	if err != nil {
 		return nil, err
 	}
+	asked(attempt, client, req)
 	if !client.MayUse(grant.Type()) {
 		return nil, oauth.UnauthorizedClient("grant_not_allowed", "This client may not use this grant type.")
 	}
@@ -118,6 +119,30 @@ func (s *Service) Exchange(ctx context.Context, req *Request) (issued *Issued, e
 		return nil, err
 	}
 	return s.issue(ctx, client, basis, target, req.Scopes, attempt)
+}
+
+// unregistered stands in the audit for what was asked for and is not in the
+// client's registration: it may be anything, a secret in the wrong field too.
+const unregistered = "(unregistered)"
+
+// asked records which of its own audiences and scopes a proven client asked for.
+func asked(attempt *audit.Attempt, client *clients.Client, req *Request) {
+	for _, name := range req.Audiences[:min(len(req.Audiences), maxTargets)] {
+		if _, known := client.Audiences[name]; !known {
+			name = unregistered
+		}
+		attempt.Audience = append(attempt.Audience, name)
+	}
+	var scopes []string
+	for _, s := range req.Scopes {
+		if !client.Registered(s) {
+			s = unregistered
+		}
+		if !slices.Contains(scopes, s) {
+			scopes = append(scopes, s)
+		}
+	}
+	attempt.Scope = strings.Join(scopes, " ")
 }
 
 // issue gives scopes and mints: the phases behind every way to ask.
@@ -140,7 +165,7 @@ func (s *Service) issue(ctx context.Context, client *clients.Client, basis *Basi
 func (s *Service) attempt(req *Request) *audit.Attempt {
 	return &audit.Attempt{
 		At: s.Now(), GrantType: req.GrantType, Address: req.Address,
-		SubjectTokenHash: audit.Hash(req.SubjectToken), Audience: req.Audiences, Scope: strings.Join(req.Scopes, " "),
+		SubjectTokenHash: audit.Hash(req.SubjectToken),
 	}
 }
 

@@ -101,6 +101,11 @@ func Unavailable(reason string, cause error) *Error {
 	return e.Because(cause)
 }
 
+// BadGateway: whoever this service asked gave no valid answer.
+func BadGateway(reason string, cause error) *Error {
+	return refuse(http.StatusBadGateway, "server_error", reason, "The upstream issuer gave no valid answer.").Because(cause)
+}
+
 // From finds the public face of err; anything unknown is a server error.
 func From(err error) *Error {
 	var e *Error

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/shadowless/shadowless/internal/telemetry"
@@ -53,10 +54,16 @@ func APIKey(s Exchanger) http.Handler {
 
 func refuseAuther(w http.ResponseWriter, r *http.Request, err error) {
 	telemetry.Annotate(r.Context(), slog.String("cause", err.Error()))
-	switch status := oauth.From(err).Status; {
+	refused := oauth.From(err)
+	switch status := refused.Status; {
+	case status == http.StatusTooManyRequests:
+		seconds := strconv.Itoa(int(refused.RetryAfter / time.Second))
+		w.Header().Set("Retry-After", seconds)
+		w.Header().Set("X-Retry-After", seconds) // Auther's own name for it
+		writeAuther(w, r, http.StatusTooManyRequests, "rate_limited", "Too many requests. Please try again later.")
 	case status == http.StatusUnauthorized:
 		writeAuther(w, r, http.StatusUnauthorized, "invalid_api_key", "The provided API key is invalid or expired")
-	case errors.Is(err, exchange.ErrNoClientScope):
+	case errors.Is(err, exchange.ErrNoClientScope), refused.Code == "unauthorized_client":
 		writeAuther(w, r, http.StatusForbidden, "forbidden", "API key is missing client scope metadata")
 	default:
 		writeAuther(w, r, http.StatusInternalServerError, "internal_error", "An unexpected error occurred")
