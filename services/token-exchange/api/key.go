@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/big"
-	"regexp"
 	"strings"
 )
 
@@ -18,20 +17,15 @@ const (
 	keyIDLength    = 16
 	secretLength   = 43
 	checksumLength = 6
+	maxEnvironment = 16
 	alphabet       = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 	// MaxKeyLength bounds what ParseKey looks at, in bytes.
 	MaxKeyLength = 128
 )
 
-var (
-	// ErrMalformedKey: not an API key, or one with a typing mistake.
-	ErrMalformedKey = errors.New("malformed API key")
-
-	environment = regexp.MustCompile(`^[a-z0-9]{1,16}$`)
-	keyID       = regexp.MustCompile(`^[0-9A-Za-z]{16}$`)
-	secretPart  = regexp.MustCompile(`^[0-9A-Za-z]{43}$`)
-)
+// ErrMalformedKey: not an API key, or one with a typing mistake.
+var ErrMalformedKey = errors.New("malformed API key")
 
 // Key is an API key. Printing it shows everything but the secret.
 type Key struct {
@@ -41,7 +35,7 @@ type Key struct {
 // GenerateKey makes a key offline. env is a label of 1 to 16 lower-case letters
 // and digits ("dev", "live") that people and scanners read.
 func GenerateKey(env string) (Key, error) {
-	if !environment.MatchString(env) {
+	if !isEnvironment(env) {
 		return Key{}, fmt.Errorf("environment label %q must be 1 to 16 lower-case letters or digits", env)
 	}
 	return Key{env: env, id: random(keyIDLength), secret: random(secretLength)}, nil
@@ -53,13 +47,20 @@ func ParseKey(s string) (Key, error) {
 	if len(s) > MaxKeyLength {
 		return Key{}, ErrMalformedKey
 	}
-	parts := strings.Split(s, "_")
-	if len(parts) != 5 || parts[0] != keyPrefix || !environment.MatchString(parts[1]) ||
-		!keyID.MatchString(parts[2]) || !secretPart.MatchString(parts[3]) {
+	var parts [5]string
+	rest, more := s, true
+	for i := range parts {
+		if !more {
+			return Key{}, ErrMalformedKey
+		}
+		parts[i], rest, more = strings.Cut(rest, "_")
+	}
+	if more || parts[0] != keyPrefix || !isEnvironment(parts[1]) ||
+		len(parts[2]) != keyIDLength || !alphanumeric(parts[2]) || len(parts[3]) != secretLength || !alphanumeric(parts[3]) {
 		return Key{}, ErrMalformedKey
 	}
 	k := Key{env: parts[1], id: parts[2], secret: parts[3]}
-	if checksum(k.body()) != parts[4] {
+	if checksum(s[:len(s)-len(parts[4])-1]) != parts[4] {
 		return Key{}, ErrMalformedKey
 	}
 	return k, nil
@@ -81,6 +82,24 @@ func (k Key) String() string { return keyPrefix + "_" + k.env + "_" + k.id + "_â
 func (k Key) GoString() string { return k.String() }
 
 func (k Key) body() string { return keyPrefix + "_" + k.env + "_" + k.id + "_" + k.secret }
+
+func isEnvironment(label string) bool {
+	for _, c := range []byte(label) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return len(label) >= 1 && len(label) <= maxEnvironment
+}
+
+func alphanumeric(text string) bool {
+	for _, c := range []byte(text) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
 
 // checksum is CRC-32 (IEEE) in base 62. It finds typing mistakes; it protects nothing.
 func checksum(body string) string {
