@@ -28,12 +28,16 @@ func Access() access.Table {
 		{Pattern: "POST /v1/clients", Allow: admin, Doc: "register a client"},
 		{Pattern: "GET /v1/clients/{id}", Allow: admin, Doc: "read a client"},
 		{Pattern: "PUT /v1/clients/{id}", Allow: admin, Doc: "make a client what the request says; again changes nothing"},
-		{Pattern: "PATCH /v1/clients/{id}", Allow: admin, Doc: "change or block a client"},
+		{Pattern: "PATCH /v1/clients/{id}", Allow: admin, Posture: access.FailOpen, Doc: "change or block a client"},
 		{Pattern: "GET /v1/clients/{id}/keys", Allow: admin, Doc: "list a client's keys, never the keys themselves"},
 		{Pattern: "POST /v1/clients/{id}/keys", Allow: admin, Doc: "make a key; it is shown this once"},
 		{Pattern: "PUT /v1/clients/{id}/keys/{key_id}", Allow: admin, Doc: "import a key that was generated elsewhere"},
 		{Pattern: "POST /v1/clients/{id}/keys/{key_id}/rotate", Allow: admin, Doc: "make a key's successor and end the key after an overlap"},
-		{Pattern: "DELETE /v1/clients/{id}/keys/{key_id}", Allow: admin, Doc: "end a key at once"},
+		{Pattern: "DELETE /v1/clients/{id}/keys/{key_id}", Allow: admin, Posture: access.FailOpen, Doc: "end a key at once"},
+		{Pattern: "POST /v1/clients/{id}/end-tokens", Allow: admin, Posture: access.FailOpen, Doc: "end every token that a client got until now"},
+		{Pattern: "GET /v1/signing-keys", Allow: admin, Doc: "list the signing keys"},
+		{Pattern: "POST /v1/signing-keys", Allow: admin, Posture: access.FailOpen, Doc: "make a new signing key; in an emergency, end all others"},
+		{Pattern: "GET /v1/secret-keys", Allow: admin, Posture: access.FailOpen, Doc: "the IDs of the keys in the service's own key files, and what depends on them"},
 		userids.Route(),
 	}}
 }

@@ -46,6 +46,9 @@ func TestWellKnown(t *testing.T) {
 			"issuer": w.issuer, "token_endpoint": w.issuer + "/oauth/token", "jwks_uri": w.issuer + "/.well-known/jwks.json",
 			"grant_types_supported":                 []any{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"},
 			"token_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
+			"introspection_endpoint":                w.issuer + "/oauth/introspect", "revocation_endpoint": w.issuer + "/oauth/revoke",
+			"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
+			"revocation_endpoint_auth_methods_supported":    []any{"client_secret_basic", "client_secret_post"},
 		}, a.body, "response_types_supported would be empty and is left out (RFC 8414, section 3.2)")
 	})
 	t.Run("G5 G7 key set", func(t *testing.T) {

@@ -6,13 +6,16 @@ import (
 
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/mesh"
+	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/blocks"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/custody"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/issued"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/rehash"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/revocations"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/transport"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/workload"
@@ -20,21 +23,37 @@ import (
 
 // protocol is what there is about tokens after they were issued.
 type protocol struct {
+	custody *custody.Service
 	revoked *revocations.List
 	issued  *issued.Tokens
 }
 
-func newProtocol(m *mesh.Mesh, cfg Config, blocked *blocks.List) *protocol {
+func (s settings) newProtocol(m *mesh.Mesh, cfg Config, ring *signing.Ring, blocked *blocks.List, registry *store.Clients) *protocol {
 	revoked := revocations.New(revocations.Options{
 		Store: store.NewRevocations(m.Pool), Memory: m.Revocations, JetStream: m.JetStream, Logger: m.Logger,
 	})
 	m.Go("own revocations", revoked.Read)
 	m.Go("revocation projector", revoked.Project)
 	m.Health.Add("own-revocations", revoked.Ready)
-	return &protocol{revoked: revoked, issued: issued.New(issued.Options{
+	keys := custody.New(custody.Options{
+		Ring: ring, Hashes: s.hashes, Encryption: s.encryption, Uses: store.NewSecretUse(m.Pool), Holders: registry, Now: time.Now,
+	})
+	m.Health.Add("secret-keys", keys.Ready)
+	return &protocol{custody: keys, revoked: revoked, issued: issued.New(issued.Options{
 		Issuer: cfg.Issuer, Self: Name, Verifier: m.Verifier, Blocks: blocked, Revoker: revoked, Now: time.Now,
 		Fresh: func() error { return m.Revocations.Fresh(cfg.MaxStaleness) },
 	})}
+}
+
+// trustOwnKeys makes the service follow its own key set without delay: a key that
+// was ended in an emergency opens nothing here from that moment on.
+func trustOwnKeys(c *authn.Config, issuer string) {
+	none := time.Duration(0)
+	for i := range c.Issuers {
+		if c.Issuers[i].Issuer == issuer {
+			c.Issuers[i].Keys = authn.KeysConfig{Refresh: time.Second, RemovedTrust: &none}
+		}
+	}
 }
 
 // keyFileInterval is how often the service's own key files are read again.
@@ -70,4 +89,5 @@ func (s settings) proofs(m *mesh.Mesh, cfg Config, registry *store.Clients) (*wo
 func (p *protocol) handle(mux *access.Mux, tokens *exchange.Service, keys transport.KeyRevoker) {
 	mux.Handle("POST "+transport.IntrospectionPath, transport.Introspection(tokens, p.issued))
 	mux.Handle("POST "+transport.RevocationPath, transport.Revocation(tokens, p.issued, keys))
+	custody.Register(mux, p.custody)
 }

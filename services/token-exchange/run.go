@@ -16,6 +16,7 @@ import (
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/internal/userids"
+	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/admin"
@@ -63,6 +64,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	client.Transport = own
 	m, err := mesh.Open(ctx, mesh.Options{
 		Name: Name, Common: cfg.Common, Backends: cfg.Backends, Migrations: store.Sets(), Logger: log, HTTPClient: &client,
+		Trust: func(c *authn.Config) { trustOwnKeys(c, cfg.Issuer) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the mesh: %w", err)
@@ -141,7 +143,7 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	if cfg.UserinfoURL != "" {
 		userinfo = exchange.NewHTTPUserinfo(cfg.UserinfoURL, m.HTTPClient)
 	}
-	after := newProtocol(m, cfg, blocked)
+	after := s.newProtocol(m, cfg, ring, blocked, registry)
 	proofs, err := s.proofs(m, cfg, registry)
 	if err != nil {
 		return nil, err

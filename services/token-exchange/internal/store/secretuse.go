@@ -25,26 +25,20 @@ func (s *SecretUse) Rehash(ctx context.Context, keyID string, fresh keyring.Hash
 	return nil
 }
 
-// Use is how much depends on one key of a file.
-type Use struct {
-	KeyID string
-	What  string // "api_keys", "blocks" or "signing_keys"
-	Count int64
-}
-
 // Uses counts what depends on which key. API keys that nobody can use any more
 // are not counted.
-func (s *SecretUse) Uses(ctx context.Context) ([]Use, error) {
+func (s *SecretUse) Uses(ctx context.Context) ([]keyring.Use, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT hash_key_id, 'api_keys', count(*) FROM api_keys
 			WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) GROUP BY 1
 		UNION ALL SELECT hash_key_id, 'blocks', count(*) FROM blocks WHERE NOT lifted GROUP BY 1
-		UNION ALL SELECT encryption_key_id, 'signing_keys', count(*) FROM signing_keys GROUP BY 1
+		UNION ALL SELECT encryption_key_id, 'signing_keys', count(*) FROM (
+			SELECT encryption_key_id FROM signing_keys UNION ALL SELECT encryption_key_id FROM upstream_keys) AS sealed GROUP BY 1
 		ORDER BY 2, 1`)
 	if err != nil {
 		return nil, fmt.Errorf("count what depends on keys: %w", err)
 	}
-	uses, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Use])
+	uses, err := pgx.CollectRows(rows, pgx.RowToStructByPos[keyring.Use])
 	if err != nil {
 		return nil, fmt.Errorf("count what depends on keys: %w", err)
 	}
