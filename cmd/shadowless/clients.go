@@ -13,9 +13,13 @@ import (
 )
 
 type clientsCommand struct {
-	List   clientsListCommand   `cmd:"" default:"withargs" help:"List the clients."`
-	Create clientsCreateCommand `cmd:"" help:"Register a client."`
-	Block  clientsBlockCommand  `cmd:"" help:"Refuse a client from now on, with a reason that it can see."`
+	List     clientsListCommand     `cmd:"" default:"withargs" help:"List the clients."`
+	Create   clientsCreateCommand   `cmd:"" help:"Register a client."`
+	Show     clientsShowCommand     `cmd:"" help:"Print a client's registration."`
+	Apply    clientsApplyCommand    `cmd:"" help:"Make the clients what a file says; again it changes nothing."`
+	Block    clientsBlockCommand    `cmd:"" help:"Refuse a client from now on, with a reason that it can see."`
+	Unblock  clientsUnblockCommand  `cmd:"" help:"Lift a client's block."`
+	Upstream clientsUpstreamCommand `cmd:"" help:"Keep, try or forget a client's key at the upstream issuer (broker mode)."`
 }
 
 func admin(ctx context.Context, f *operatorFlags) (*api.Admin, error) {
@@ -62,6 +66,8 @@ func (c *clientsListCommand) Run(ctx context.Context) error {
 type clientsCreateCommand struct {
 	operatorFlags
 	ID       string   `arg:"" help:"The client's name: lower-case letters, digits and dashes."`
+	Plan     string   `help:"The plan that bounds it; without one the defaults."`
+	From     []string `help:"Networks (CIDR) that it calls from; without one any."`
 	Audience []string `help:"A service that it may call, with its scopes: billing=billing:invoices:create" sep:"none"`
 }
 
@@ -71,7 +77,7 @@ func (c *clientsCreateCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	spec := api.ClientSpec{ID: c.ID, Audiences: map[string]api.Audience{}}
+	spec := api.ClientSpec{ID: c.ID, Plan: c.Plan, AllowedAddresses: c.From, Audiences: map[string]api.Audience{}}
 	for _, audience := range c.Audience {
 		name, scopes, _ := strings.Cut(audience, "=")
 		spec.Audiences[name] = api.Audience{Scopes: strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == ' ' })}
@@ -107,6 +113,8 @@ func (c *clientsBlockCommand) Run(ctx context.Context) error {
 type keysCommand struct {
 	List     keysListCommand     `cmd:"" help:"List a client's keys; never the keys themselves."`
 	Create   keysCreateCommand   `cmd:"" help:"Make a key and print it, this once."`
+	Rotate   keysRotateCommand   `cmd:"" help:"Make a key's successor and end the key after an overlap."`
+	Import   keysImportCommand   `cmd:"" help:"Register a key that was generated elsewhere."`
 	Revoke   keysRevokeCommand   `cmd:"" help:"End a key at once."`
 	Generate keysGenerateCommand `cmd:"" help:"Make a key offline, for token-exchange to import (key_files)."`
 }
@@ -127,9 +135,13 @@ func (c *keysListCommand) Run(ctx context.Context) error {
 		return err
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY\tCREATED\tEXPIRES\tREVOKED\tLAST USED")
+	fmt.Fprintln(table, "KEY\tSTATE\tCREATED\tEXPIRES\tREVOKED\tLAST USED")
 	for _, k := range keys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, moment(&k.CreatedAt), moment(k.ExpiresAt), moment(k.RevokedAt), moment(k.LastUsedAt))
+		state := k.State
+		if k.Overdue {
+			state += ", too old: rotate it"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, state, moment(&k.CreatedAt), moment(k.ExpiresAt), moment(k.RevokedAt), moment(k.LastUsedAt))
 	}
 	return table.Flush()
 }

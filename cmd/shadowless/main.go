@@ -19,6 +19,7 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Walk the golden journey, step by step, against the running system or one of its own."`
 	Clients clientsCommand `cmd:"" help:"Services that are registered at token-exchange."`
 	Keys    keysCommand    `cmd:"" help:"API keys of a client."`
+	Audit   auditCommand   `cmd:"" help:"Who asked token-exchange for what, and who changed what."`
 
 	Erasures  erasuresCommand  `cmd:"" help:"Deletions: who has answered, and what was kept."`
 	Revoke    revokeCommand    `cmd:"" help:"Cut off a user, session, token or client at once."`
