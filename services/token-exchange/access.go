@@ -14,6 +14,7 @@ const operator = "operator"
 // tokens to the same staleness.
 func Access() access.Table {
 	admin := []access.Rule{access.Client(operator, api.AdminScope)}
+	auditors := []access.Rule{access.Client(operator, api.AdminScope), access.ExternalClient(api.AuditScope)}
 	everybody := []access.Rule{access.Public()}
 	return access.Table{Service: Name, Routes: []access.Route{
 		{Pattern: "POST /oauth/token", Allow: everybody, Doc: "get a token; the client authenticates with its API key (RFC 6749, RFC 8693)"},
@@ -34,6 +35,12 @@ func Access() access.Table {
 		{Pattern: "PUT /v1/clients/{id}/keys/{key_id}", Allow: admin, Doc: "import a key that was generated elsewhere"},
 		{Pattern: "POST /v1/clients/{id}/keys/{key_id}/rotate", Allow: admin, Doc: "make a key's successor and end the key after an overlap"},
 		{Pattern: "DELETE /v1/clients/{id}/keys/{key_id}", Allow: admin, Posture: access.FailOpen, Doc: "end a key at once"},
+		{Pattern: "GET /v1/clients/{id}/upstream-key", Allow: admin, Doc: "try a client's key at the upstream issuer (broker mode)"},
+		{Pattern: "PUT /v1/clients/{id}/upstream-key", Allow: admin, Doc: "keep a client's key at the upstream issuer, and try it"},
+		{Pattern: "DELETE /v1/clients/{id}/upstream-key", Allow: admin, Doc: "forget a client's key at the upstream issuer"},
+		{Pattern: "GET /v1/audit/exchanges", Allow: auditors, Doc: "attempts to get a token, with the true reasons"},
+		{Pattern: "GET /v1/audit/refusals", Allow: auditors, Doc: "counts of attempts that proved no key or were over a limit"},
+		{Pattern: "GET /v1/audit/changes", Allow: auditors, Doc: "what was changed about clients and keys, and by whom"},
 		{Pattern: "POST /v1/clients/{id}/end-tokens", Allow: admin, Posture: access.FailOpen, Doc: "end every token that a client got until now"},
 		{Pattern: "GET /v1/signing-keys", Allow: admin, Doc: "list the signing keys"},
 		{Pattern: "POST /v1/signing-keys", Allow: admin, Posture: access.FailOpen, Doc: "make a new signing key; in an emergency, end all others"},

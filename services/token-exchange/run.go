@@ -23,6 +23,7 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/admission"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/audit"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/blocks"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/broker"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/holder"
@@ -149,7 +150,8 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 		return nil, err
 	}
 	guard := admission.New(proofs, s.policy, time.Now)
-	tokens := exchange.New(exchange.Options{
+	custody := s.upstream(m, cfg)
+	options := exchange.Options{
 		Issuer: cfg.Issuer, Policy: s.policy, Signer: ring, Recorder: records, Now: time.Now,
 		Authenticator: guard,
 		Grants: []exchange.Grant{exchange.ClientCredentials{}, exchange.NewTokenExchange(exchange.TokenExchangeOptions{
@@ -159,11 +161,18 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 			ScopeAuthorities:    s.policy.ScopeAuthorities,
 			UntypedAccessTokens: s.policy.UntypedAccessTokens,
 		})},
-	})
+	}
+	if custody.Broker != nil {
+		// Nobody upstream mints a token about a user for a client of ours.
+		options.Upstream, options.Grants = custody.Broker, options.Grants[:1]
+	}
+	tokens := exchange.New(options)
 	return route(m, cfg.Issuer, tokens, ring, doors{
 		protocol: after, assertions: s.policy.WorkloadAlgorithms(),
 		admin:  admin.New(admin.Options{Store: registry, Hashes: s.hashes, Policy: s.policy, Environment: cfg.KeyLabel, Now: time.Now}),
 		holder: holder.New(holder.Options{Guard: guard, Store: registry, Recorder: records, Now: time.Now}),
+		audit:  attempts,
+		broker: custody,
 	}, erasures)
 }
 
@@ -173,6 +182,8 @@ type doors struct {
 	assertions []string // algorithms
 	admin      *admin.Service
 	holder     *holder.Service
+	audit      audit.Reader
+	broker     broker.Custody
 }
 
 func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.Ring, beside doors, erasures *participant.Participant) (http.Handler, error) {
@@ -185,11 +196,13 @@ func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.
 	mux.Handle("POST "+transport.APIKeyPath, transport.APIKey(tokens))
 	mux.Handle("GET "+transport.JWKSPath, transport.JWKS(ring))
 	mux.Handle("GET "+transport.MetadataPath, metadata)
+	beside.protocol.handle(mux, tokens, beside.holder)
 	admin.Register(mux, beside.admin)
 	holder.Register(mux, beside.holder)
+	audit.Register(mux, beside.audit)
+	broker.Register(mux, beside.broker)
 	userids.Handle(mux, erasures)
 	handler, err := mux.Handler()
-	beside.protocol.handle(mux, tokens, beside.holder)
 	if err != nil {
 		return nil, err
 	}
