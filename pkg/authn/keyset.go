@@ -36,8 +36,8 @@ type resolvedKey struct {
 }
 
 // resolve returns a remembered key. keyfunc needs a jwt.Token with a header map
-// and copies the JWK three times: a tenth of an RS256 verification and eight
-// allocations, for an answer that only a change of the set can change.
+// and copies the JWK several times: a kilobyte in six allocations and forty
+// times the time of this, for an answer that only a change of the set can change.
 func (s *keySet) resolve(use keyUse, now time.Time) (resolvedKey, bool) {
 	known := s.resolved.Load()
 	if known == nil {
