@@ -49,8 +49,11 @@ func (r *ref) Bind(req *http.Request) error {
 
 type setRequest struct {
 	api.UpstreamKey
-	ref
+	client ref // the decoder takes no embedded type that is not exported
 }
+
+// Bind reads the path.
+func (s *setRequest) Bind(req *http.Request) error { return s.client.Bind(req) }
 
 // Set stores a key and tries it: the answer says whether it works, and if not,
 // what is wrong.
@@ -65,11 +68,11 @@ func (c Custody) Set(ctx context.Context, req setRequest) (api.UpstreamKeyStatus
 	if p, ok := authn.FromContext(ctx); ok {
 		actor = p.ClientID()
 	}
-	at, err := c.Store.Set(ctx, actor, req.clientID, req.Secret)
+	at, err := c.Store.Set(ctx, actor, req.client.clientID, req.Secret)
 	if err != nil {
 		return api.UpstreamKeyStatus{}, public(err)
 	}
-	return c.tried(ctx, req.clientID, at), nil
+	return c.tried(ctx, req.client.clientID, at), nil
 }
 
 // Get tries a client's key and says whether it works.
