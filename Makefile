@@ -18,7 +18,8 @@ help: ## List the targets.
 
 .PHONY: run
 run: needs-postgres ## Run the whole system on this machine until Ctrl-C.
-	go run ./cmd/shadowless up
+	@# go run answers 1 to Ctrl-C, however orderly its program stopped.
+	@stopped=; trap 'stopped=yes' INT; go run ./cmd/shadowless up || [ "$$stopped" ]
 
 .PHONY: demo
 demo: needs-postgres ## Walk the golden journey (starts a system if none is running).
