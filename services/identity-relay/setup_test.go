@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/oauth2"
 
@@ -31,7 +32,10 @@ import (
 	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
 )
 
-func TestMain(m *testing.M) { identitytest.Main(m) }
+func TestMain(m *testing.M) {
+	openapi3filter.RegisterBodyDecoder("application/secevent+jwt", openapi3filter.PlainBodyDecoder)
+	identitytest.Main(m)
+}
 
 const (
 	within = meshtest.Within
