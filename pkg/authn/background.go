@@ -42,3 +42,13 @@ func (b *background) close() {
 	b.cancel()
 	b.wg.Wait()
 }
+
+// flightContext ends with Close and not with the caller, who may give up while
+// others wait for the same flight; its values are the caller's, so the request
+// belongs to the trace that caused it.
+type flightContext struct {
+	context.Context
+	caller context.Context
+}
+
+func (c flightContext) Value(key any) any { return c.caller.Value(key) }

@@ -65,7 +65,7 @@ func (l *liveToken) get(ctx context.Context) (*oauth2.Token, error) {
 	}
 	if f == nil {
 		f = &tokenFlight{done: make(chan struct{})}
-		if !l.background(func(ctx context.Context) { l.fly(ctx, f) }) {
+		if !l.background(func(end context.Context) { l.fly(flightContext{Context: end, caller: ctx}, f) }) {
 			l.mu.Unlock()
 			return nil, errClosed
 		}

@@ -115,12 +115,16 @@ func (m *mint) refuse(w http.ResponseWriter, status int, code string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": code, "error_description": "quotes the secret: " + m.secret})
 }
 
-func (m *mint) source(t *testing.T) *authn.TokenSource {
+func (m *mint) source(t *testing.T, changes ...func(*authn.TokenSourceConfig)) *authn.TokenSource {
 	t.Helper()
-	s, err := authn.NewTokenSource(authn.TokenSourceConfig{
+	cfg := authn.TokenSourceConfig{
 		TokenURL: m.URL, ClientID: "orders", APIKeyFile: m.keyFile, Audience: "billing",
 		Scopes: []string{"billing:invoices:create"}, Now: m.clock.Now, Logger: silent,
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	s, err := authn.NewTokenSource(cfg)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
