@@ -80,7 +80,7 @@ func prepare(t *testing.T, changes ...change) *deployment {
 		Backends: backends, Issuer: d.issuer, PolicyFile: d.file("policy.yaml", policyYAML), ClientsFile: d.clientsFile(),
 		KeyHashKeyFile:       d.file("hash.key", api.GenerateSecretKey("h1")),
 		KeyEncryptionKeyFile: d.file("encryption.key", api.GenerateSecretKey("e1")),
-		KeyLabel:             "test", SigningAlgorithm: "ES256",
+		KeyLabel:             "test", SigningAlgorithm: "ES256", Mode: tokenexchange.ModeIssuer,
 		SigningRotateEvery: 720 * time.Hour, SigningRetainFor: 1440 * time.Hour, SigningPublishAhead: 24 * time.Hour,
 		MaxStaleness: 15 * time.Second, Audit: tokenexchange.AuditBatched, AuditRetention: 8760 * time.Hour,
 	}

@@ -75,6 +75,13 @@ func (j *journal) searched(t *testing.T, all ...map[string]string) {
 	}
 }
 
+// whole is everything that was logged.
+func (j *journal) whole() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 // secretPart of an API key or a token; the rest of it is public, or says less.
 func secretPart(key string) string {
 	if parts := strings.Split(key, "_"); len(parts) == 5 && parts[0] == "sl" && len(parts[3]) >= minSecret {
