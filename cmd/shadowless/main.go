@@ -15,11 +15,14 @@ import (
 
 // commands is the whole command line.
 type commands struct {
-	Up      upCommand      `cmd:"" help:"Run everything on this machine until Ctrl-C."`
-	Demo    demoCommand    `cmd:"" help:"Walk the golden journey, step by step, against the running system or one of its own."`
-	Clients clientsCommand `cmd:"" help:"Services that are registered at token-exchange."`
-	Keys    keysCommand    `cmd:"" help:"API keys of a client."`
-	Audit   auditCommand   `cmd:"" help:"Who asked token-exchange for what, and who changed what."`
+	Up         upCommand         `cmd:"" help:"Run everything on this machine until Ctrl-C."`
+	Demo       demoCommand       `cmd:"" help:"Walk the golden journey, step by step, against the running system or one of its own."`
+	Clients    clientsCommand    `cmd:"" help:"Services that are registered at token-exchange."`
+	Keys       keysCommand       `cmd:"" help:"API keys of a client."`
+	Signing    signingCommand    `cmd:"" help:"Keys that token-exchange signs with."`
+	SecretKeys secretKeysCommand `cmd:"" help:"Keys in the files of token-exchange: of hashes and of encryption."`
+	Tokens     tokensCommand     `cmd:"" help:"Tokens that clients hold."`
+	Audit      auditCommand      `cmd:"" help:"Who asked token-exchange for what, and who changed what."`
 
 	Erasures  erasuresCommand  `cmd:"" help:"Deletions: who has answered, and what was kept."`
 	Revoke    revokeCommand    `cmd:"" help:"Cut off a user, session, token or client at once."`
