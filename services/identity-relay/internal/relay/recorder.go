@@ -162,60 +162,42 @@ func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, 
 			return false, err
 		}
 	}
+	changed = true
 	switch f.Kind {
 	case UserCreated:
 		event.Type = identity.TypeUserCreated
-		var known bool
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE user_id = $1 AND type = $2)`, f.UserID, event.Type).Scan(&known)
-		if err != nil || known {
-			return false, err
-		}
+		err = tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM events WHERE user_id = $1 AND type = $2)`, f.UserID, event.Type).Scan(&changed)
 	case UserUpdated:
 		event.Type = identity.TypeUserUpdated
 		if f.Outdated {
-			if _, err := revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseChanged, f.until(now)); err != nil {
-				return false, err
-			}
+			_, err = revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseChanged, f.until(now))
 		}
 	case UserSignedOut:
 		event.Type = identity.TypeUserSignedOut
-		changed, err := revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseEnded, f.until(now))
-		if err != nil || !changed {
-			return false, err
-		}
+		changed, err = revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseEnded, f.until(now))
 	case AccessChanged:
 		event.Type = identity.TypeAccessChanged
-		if event.Data, err = f.Access.data(); err != nil {
-			return false, fmt.Errorf("encode the change: %w", err)
-		}
+		event.Data, err = f.Access.data()
 	case SessionEnded:
 		event.Type, event.SessionID = identity.TypeSessionEnded, f.SessionID
-		changed, err := revocations.Revoke(ctx, tx, authn.RevokedSession, f.SessionID, revocations.CauseEnded, now)
-		if err != nil || !changed {
-			return false, err
-		}
+		changed, err = revocations.Revoke(ctx, tx, authn.RevokedSession, f.SessionID, revocations.CauseEnded, now)
 	case UserBanned:
 		event.Type = identity.TypeUserBanned
-		changed, err := revocations.Revoke(ctx, tx, authn.BlockedUser, f.UserID, revocations.CauseBanned, now)
-		if err != nil || !changed {
-			return false, err
-		}
+		changed, err = revocations.Revoke(ctx, tx, authn.BlockedUser, f.UserID, revocations.CauseBanned, now)
 	case UserUnbanned:
 		event.Type = identity.TypeUserUnbanned
 		key := authn.NewRevocationKey(authn.BlockedUser, f.UserID)
-		changed, err := revocations.Lift(ctx, tx, authn.BlockedUser, key, revocations.CauseBanned, now)
-		if err != nil || !changed {
-			return false, err
-		}
+		changed, err = revocations.Lift(ctx, tx, authn.BlockedUser, key, revocations.CauseBanned, now)
 	case UserDeleted:
 		event.Type = identity.TypeUserDeleted
-		id, opened, err := r.delete(ctx, tx, f, now)
-		if err != nil || !opened {
-			return false, err
-		}
+		var id uuid.UUID
+		id, changed, err = r.delete(ctx, tx, f, now)
 		event.ErasureID = id.String()
 	default:
 		return false, fmt.Errorf("%w: kind %d", ErrInvalidFact, f.Kind)
+	}
+	if err != nil || !changed {
+		return false, err
 	}
 	_, err = eventlog.Append(ctx, tx, f.Source, event)
 	return err == nil, err

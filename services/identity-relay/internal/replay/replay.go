@@ -56,10 +56,10 @@ func Batch(ctx context.Context, tx pgx.Tx, r Range) (Result, error) {
 		return result, nil
 	}
 	result.Last = chosen[len(chosen)-1].Version
-	ids := make([]uuid.UUID, len(chosen))
+	ids := make([]uuid.UUID, 0, len(chosen))
 	var users []string
-	for i, e := range chosen {
-		ids[i] = e.ID
+	for _, e := range chosen {
+		ids = append(ids, e.ID)
 		if e.UserID != "" {
 			users = append(users, e.UserID)
 		}

@@ -170,7 +170,7 @@ func (c *Client) get(ctx context.Context, path string) (status int, body []byte,
 		}
 		req.Header.Set("Authorization", "Bearer "+bearer)
 		req.Header.Set("Accept", mediaType+", application/json")
-		resp, body, err := c.caller.Do(req)
+		resp, body, err := c.caller.Do(req) //nolint:bodyclose // Do has closed it
 		if err != nil {
 			return 0, nil, err
 		}

@@ -38,10 +38,9 @@ func (c *Caller) Do(req *http.Request) (*http.Response, []byte, error) {
 	if err := c.limiter.Wait(req.Context()); err != nil {
 		return nil, nil, fmt.Errorf("wait for the rate limit: %w", err)
 	}
-	resp, err := c.client.Do(req)
+	resp, err := c.client.Do(req) //nolint:gosec // the identity provider's URL is configuration
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err
 		}
 		return nil, nil, fmt.Errorf("ask the identity provider: %w", err)

@@ -33,8 +33,7 @@ type Webhook struct {
 // ServeHTTP takes one delivery.
 func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	fact, err := w.read(rw, r)
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		w.refuse(rw, r, refused)
 		return
 	}
@@ -54,8 +53,7 @@ func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func (w *Webhook) read(rw http.ResponseWriter, r *http.Request) (relay.Fact, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, MaxBodySize))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return relay.Fact{}, refuse(TooLarge, nil)
 		}
 		return relay.Fact{}, refuse(Malformed, errors.New("the body ended early"))

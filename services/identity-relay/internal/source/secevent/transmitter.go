@@ -16,7 +16,7 @@ import (
 )
 
 // Transmitter is one who may push events.
-type Transmitter struct {
+type Transmitter struct { //nolint:recvcheck // only its loading changes one
 	// Issuer is the `iss` of its tokens, byte for byte.
 	Issuer string `yaml:"issuer"`
 	// JWKSURLs are tried in order.
