@@ -26,11 +26,11 @@ const RequestIDHeader = "X-Request-Id"
 func record(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		id, err := uuid.Parse(r.Header.Get(RequestIDHeader)) //nolint:canonicalheader // this is net/http's canonical form
+		id, err := uuid.Parse(r.Header.Get(RequestIDHeader))
 		if err != nil {
 			id = uuid.New()
 		}
-		w.Header().Set(RequestIDHeader, id.String()) //nolint:canonicalheader // as above
+		w.Header().Set(RequestIDHeader, id.String())
 		ctx, line := telemetry.NewRequest(r.Context())
 		outer := r
 		r = r.WithContext(ctx)

@@ -225,9 +225,6 @@ func (s *Server) URL(database, role, password string) string {
 	return u.String()
 }
 
-// Port is where the server listens on 127.0.0.1.
-func (s *Server) Port() int { return s.port }
-
 // Exited is closed when the server has ended, asked or not.
 func (s *Server) Exited() <-chan struct{} { return s.exited }
 
