@@ -80,6 +80,9 @@ func NewAuthenticator(finder KeyFinder, hashes *keyring.Ring, now func() time.Ti
 	return &Authenticator{finder: finder, hashes: hashes, now: now, outdated: func(string, keyring.Hashed) {}}
 }
 
+// Hashes is the ring that keys are hashed with.
+func (a *Authenticator) Hashes() *keyring.Ring { return a.hashes }
+
 // OnOutdated has fn told of every proven key whose hash is not the current hash
 // key's, with the hash that should be stored. fn must return at once.
 func (a *Authenticator) OnOutdated(fn func(keyID string, fresh keyring.Hashed)) { a.outdated = fn }
