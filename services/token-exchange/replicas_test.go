@@ -2,6 +2,7 @@ package tokenexchange_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -96,6 +97,19 @@ func TestReplicas_HearOfBlocksAndRevocations(t *testing.T) {
 	w.inactiveAt(t, a, "many", other, withoutNATS)
 	w.inactiveAt(t, a, "orders", second, withoutNATS)
 	w.inactiveAt(t, b, "orders", second, withoutNATS)
+
+	// An outage must not keep an operator from containing damage.
+	require.Eventually(t, func() bool {
+		_, err := admin.Clients(t.Context())
+		var refused *api.Error
+		return errors.As(err, &refused) && refused.Status == 503
+	}, 2*withoutNATS, 200*time.Millisecond, "what can wait waits for NATS")
+	w.block(t, admin, "many")
+	require.NoError(t, admin.EndTokens(t.Context(), "orders"))
+	require.Error(t, admin.EndTokens(t.Context(), "nobody"))
+	w.send(w.as("many"), credentials()).refused(t, 401, "invalid_client")
+	_, err = admin.RotateSigningKeys(t.Context(), api.Rotation{Emergency: true})
+	require.NoError(t, err)
 }
 
 // TestProjection_SurvivesALostBucket: the rows are the truth.
