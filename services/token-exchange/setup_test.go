@@ -32,8 +32,6 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 )
 
-func TestMain(m *testing.M) { identitytest.Main(m) }
-
 const policyYAML = `
 audiences:
   orders: {entity_types: ["client_shop:order"], resource: "https://orders.example"}

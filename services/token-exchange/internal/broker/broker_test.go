@@ -165,13 +165,15 @@ func TestMint_H6_WhatCanBeWrongWithAnAnswer(t *testing.T) {
 		status int
 		reason string
 	}{
-		"500":            {func(*world) http.HandlerFunc { return status(500, `{"error":"SENTINEL"}`) }, 502, "upstream_broken"},
-		"Auther shipped": {func(*world) http.HandlerFunc { return status(500, `{"error":"internal_error","message":"Failed to process signing key"}`) }, 502, "upstream_cannot_exchange"},
-		"503":            {func(*world) http.HandlerFunc { return status(503, "SENTINEL") }, 503, "upstream_unreachable"},
-		"429":            {func(*world) http.HandlerFunc { return status(429, "SENTINEL") }, 503, "upstream_unreachable"},
-		"401":            {func(*world) http.HandlerFunc { return status(401, "SENTINEL") }, 400, "upstream_refused_key"},
-		"403":            {func(*world) http.HandlerFunc { return status(403, "SENTINEL") }, 400, "upstream_refused_key"},
-		"404":            {func(*world) http.HandlerFunc { return status(404, "SENTINEL") }, 502, "upstream_broken"},
+		"500": {func(*world) http.HandlerFunc { return status(500, `{"error":"SENTINEL"}`) }, 502, "upstream_broken"},
+		"Auther shipped": {func(*world) http.HandlerFunc {
+			return status(500, `{"error":"internal_error","message":"Failed to process signing key"}`)
+		}, 502, "upstream_cannot_exchange"},
+		"503": {func(*world) http.HandlerFunc { return status(503, "SENTINEL") }, 503, "upstream_unreachable"},
+		"429": {func(*world) http.HandlerFunc { return status(429, "SENTINEL") }, 503, "upstream_unreachable"},
+		"401": {func(*world) http.HandlerFunc { return status(401, "SENTINEL") }, 400, "upstream_refused_key"},
+		"403": {func(*world) http.HandlerFunc { return status(403, "SENTINEL") }, 400, "upstream_refused_key"},
+		"404": {func(*world) http.HandlerFunc { return status(404, "SENTINEL") }, 502, "upstream_broken"},
 		"a redirect": {func(w *world) http.HandlerFunc {
 			return func(rw http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/elsewhere" {
@@ -187,12 +189,16 @@ func TestMint_H6_WhatCanBeWrongWithAnAnswer(t *testing.T) {
 				_, _ = io.WriteString(rw, "<SENTINEL>")
 			}
 		}, 502, "upstream_broken"},
-		"no token":      {func(*world) http.HandlerFunc { return status(200, `{"message":"SENTINEL"}`) }, 502, "upstream_broken"},
-		"nonsense":      {func(*world) http.HandlerFunc { return status(200, `SENTINEL`) }, 502, "upstream_broken"},
-		"a forged one":  {func(w *world) http.HandlerFunc { return give(w.token(authntest.SignedBy(w.issuer.ForeignKey()))) }, 502, "upstream_broken"},
-		"an expired":    {func(w *world) http.HandlerFunc { return give(w.token(authntest.ExpiresAt(w.clock.Now().Add(-time.Hour)))) }, 502, "upstream_broken"},
-		"a user's":      {func(w *world) http.HandlerFunc { return give(w.issuer.UserToken("u1", authntest.Claim("kind", nil))) }, 502, "upstream_broken"},
-		"a dead socket": {func(*world) http.HandlerFunc { return func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) } }, 503, "upstream_unreachable"},
+		"no token":     {func(*world) http.HandlerFunc { return status(200, `{"message":"SENTINEL"}`) }, 502, "upstream_broken"},
+		"nonsense":     {func(*world) http.HandlerFunc { return status(200, `SENTINEL`) }, 502, "upstream_broken"},
+		"a forged one": {func(w *world) http.HandlerFunc { return give(w.token(authntest.SignedBy(w.issuer.ForeignKey()))) }, 502, "upstream_broken"},
+		"an expired": {func(w *world) http.HandlerFunc {
+			return give(w.token(authntest.ExpiresAt(w.clock.Now().Add(-time.Hour))))
+		}, 502, "upstream_broken"},
+		"a user's": {func(w *world) http.HandlerFunc { return give(w.issuer.UserToken("u1", authntest.Claim("kind", nil))) }, 502, "upstream_broken"},
+		"a dead socket": {func(*world) http.HandlerFunc {
+			return func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+		}, 503, "upstream_unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
