@@ -73,6 +73,8 @@ type Authenticator struct {
 	now    func() time.Time
 	// outdated is told of a proven key whose hash an older hash key made.
 	outdated func(keyID string, fresh keyring.Hashed)
+
+	registrations registrations
 }
 
 // NewAuthenticator makes one.
@@ -135,7 +137,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, credential Credential)
 		return Proven{}, refused
 	}
 	// Only now, so that a refusal costs the same whether or not there is a client.
-	if err := client.Decode(); err != nil {
+	if err := a.registrations.decode(client); err != nil {
 		return Proven{}, err
 	}
 	if key.Hashed.KeyID != a.hashes.CurrentID() {
