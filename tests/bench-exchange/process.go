@@ -35,6 +35,9 @@ func (b *bench) startProcess(ctx context.Context, mode, ready string, environ ..
 	defer logs.Close()                                                        //nolint:errcheck // the process has its own
 	p := &process{cmd: exec.Command(self, mode), exited: make(chan struct{})} //nolint:noctx,gosec // stopped in order, by stop
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true"}, environ...)
+	if collect := os.Getenv("GOGC"); collect != "" { // for all of them alike
+		p.cmd.Env = append(p.cmd.Env, "GOGC="+collect)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = logs, logs
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", mode, err)
