@@ -25,6 +25,7 @@ type commands struct {
 	Audit      auditCommand      `cmd:"" help:"Who asked token-exchange for what, and who changed what."`
 
 	Erasures  erasuresCommand  `cmd:"" help:"Deletions: who has answered, and what was kept."`
+	Events    eventsCommand    `cmd:"" help:"Identity events: the log, replays, and what a consumer gave up."`
 	Revoke    revokeCommand    `cmd:"" help:"Cut off a user, session, token or client at once."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare the participants' user IDs with the IdP's list now."`
 	Scan      scanCommand      `cmd:"" help:"Look for a user ID in every database, stream and bucket of this machine's system."`

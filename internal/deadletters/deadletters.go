@@ -39,8 +39,8 @@ type Message struct {
 	Subject string            `json:"subject"`
 	Header  map[string]string `json:"header,omitempty"`
 	At      time.Time         `json:"at"`
-	// Payload may hold a user ID.
-	Payload json.RawMessage `json:"payload,omitempty"`
+	// Payload may hold a user ID, and need not be JSON: that may be why it died.
+	Payload []byte `json:"-"`
 }
 
 // Errors of this package.
