@@ -95,8 +95,9 @@ type secretKeysGenerateCommand struct {
 
 // Run prints the line.
 func (c *secretKeysGenerateCommand) Run() error {
-	fmt.Print(api.GenerateSecretKey(c.ID))
-	return nil
+	// The line is shown once: a full disk behind a redirection must not pass.
+	_, err := fmt.Print(api.GenerateSecretKey(c.ID))
+	return err
 }
 
 type tokensCommand struct {
