@@ -30,7 +30,8 @@ type DeclaredClient struct {
 var ErrKeyFile = errors.New("key file")
 
 // LoadClientsFile reads the file strictly. What it says about each client is
-// for the service to judge.
+// for the service to judge. With a file whose clients could be read and are not
+// acceptable together, it returns both them and the error.
 func LoadClientsFile(path string) (ClientsFile, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -57,7 +58,7 @@ func LoadClientsFile(path string) (ClientsFile, error) {
 		}
 	}
 	if len(faults) > 0 {
-		return ClientsFile{}, fmt.Errorf("%s: %w", path, errors.Join(faults...))
+		return f, fmt.Errorf("%s: %w", path, errors.Join(faults...))
 	}
 	return f, nil
 }

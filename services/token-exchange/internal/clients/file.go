@@ -17,10 +17,10 @@ type File api.ClientsFile
 // LoadFile reads and checks the file. Every fault is named.
 func LoadFile(path string) (File, error) {
 	f, err := api.LoadClientsFile(path)
-	if err != nil {
+	if err := errors.Join(err, File(f).faults(path, Validate)); err != nil {
 		return File{}, err
 	}
-	return File(f), File(f).faults(path, Validate)
+	return File(f), nil
 }
 
 // Check holds the registrations to the plans of the policy.
