@@ -113,10 +113,10 @@ func (g *generator) steady(ctx context.Context, connections int, rate float64, d
 
 // result of one target, a value a round.
 type result struct {
-	target        *target
-	perCPUSecond  []float64
-	perSecond     []float64
-	p50, p99, max []time.Duration
+	target       *target
+	perCPUSecond []float64
+	perSecond    []float64
+	p50, p99     []time.Duration
 }
 
 // measure is one round.
@@ -143,14 +143,23 @@ func (r *result) measure(ctx context.Context, o options) error {
 	rate := float64(sent) / took.Seconds()
 	r.perCPUSecond = append(r.perCPUSecond, float64(sent)/(after-before).Seconds())
 	r.perSecond = append(r.perSecond, rate)
+	return nil
+}
+
+// latencyEvery so many rounds latency is measured too.
+const latencyEvery = 4
+
+// latency is at half of what the target has shown so far.
+func (r *result) latency(ctx context.Context, o options) error {
 	if r.target.kind != floorSelect && r.target.kind != theService {
 		return nil
 	}
-	latencies, err := g.steady(ctx, o.connections, rate/2, o.lasting)
+	g := newGenerator(r.target, o.connections)
+	defer g.close()
+	latencies, err := g.steady(ctx, o.connections, median(r.perSecond)/2, 3*o.lasting)
 	if err != nil || len(latencies) == 0 {
 		return err
 	}
-	at := func(q float64) time.Duration { return latencies[min(int(q*float64(len(latencies))), len(latencies)-1)] }
-	r.p50, r.p99, r.max = append(r.p50, at(0.5)), append(r.p99, at(0.99)), append(r.max, latencies[len(latencies)-1])
+	r.p50, r.p99 = append(r.p50, at(latencies, 0.5)), append(r.p99, at(latencies, 0.99))
 	return nil
 }

@@ -58,8 +58,8 @@ func main() {
 	}
 	var o options
 	algorithms := flag.String("algorithms", "ES256,EdDSA,RS256", "signing algorithms")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is measured, in turn")
-	flag.DurationVar(&o.lasting, "for", 4*time.Second, "how long each measurement takes")
+	flag.IntVar(&o.rounds, "rounds", 12, "how often everything is measured, in turn")
+	flag.DurationVar(&o.lasting, "for", time.Second, "how long each measurement takes; latency takes three times that")
 	flag.IntVar(&o.connections, "connections", 16, "concurrent connections")
 	flag.IntVar(&o.memory, "memory", 100_000, "exchanges between the first and the last look at memory; 0: none")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the service for the first algorithm to this file")
@@ -104,12 +104,18 @@ func run(ctx context.Context, o options) (err error) {
 	for _, t := range targets {
 		results = append(results, &result{target: t})
 	}
-	// In turn, so that what else the machine does falls on all of them.
+	// In turn and in short turns, so that what else the machine does falls on all
+	// of them alike.
 	for round := range o.rounds {
 		for _, r := range results {
 			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-40s", round+1, o.rounds, r.target.name())
 			if err := r.measure(ctx, o); err != nil {
 				return err
+			}
+			if round%latencyEvery == 0 {
+				if err := r.latency(ctx, o); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // report prints one table. Every number is the median of the rounds; what is in
-// brackets are the lowest and the highest.
+// brackets are their quartiles.
 func report(w io.Writer, o options, results []*result) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ALGORITHM\tWHAT\tPER CPU-SECOND\tOF THE SELECT FLOOR\tP50, P99 AT HALF LOAD\tP99/P50")
@@ -27,7 +27,7 @@ func report(w io.Writer, o options, results []*result) {
 				share[i] = 100 * r.perCPUSecond[i] / floor.perCPUSecond[i]
 			}
 			fmt.Fprintf(table, "%s\t%s\t%.0f [%.0f–%.0f]\t%.0f %% [%.0f–%.0f]\t", algorithm, r.target.kind,
-				median(r.perCPUSecond), slices.Min(r.perCPUSecond), slices.Max(r.perCPUSecond), median(share), slices.Min(share), slices.Max(share))
+				median(r.perCPUSecond), quantile(r.perCPUSecond, 0.25), quantile(r.perCPUSecond, 0.75), median(share), quantile(share, 0.25), quantile(share, 0.75))
 			if len(r.p50) > 0 {
 				fmt.Fprintf(table, "%s, %s (at %.0f/s)\t%.1f", round(median(r.p50)), round(median(r.p99)), median(r.perSecond)/2,
 					float64(median(r.p99))/float64(median(r.p50)))
@@ -38,7 +38,7 @@ func report(w io.Writer, o options, results []*result) {
 		}
 	}
 	_ = table.Flush() // standard output
-	fmt.Fprintf(w, "%d rounds of %s each, in turn; %d connections; the load generator, Postgres and NATS share the machine.\n", o.rounds, o.lasting, o.connections)
+	fmt.Fprintf(w, "Medians and quartiles of %d rounds of %s each, in turn; %d connections; the load generator, Postgres and NATS share the machine.\n", o.rounds, o.lasting, o.connections)
 }
 
 func pick(results []*result, algorithm, kind string) *result {
@@ -46,9 +46,15 @@ func pick(results []*result, algorithm, kind string) *result {
 	return results[i]
 }
 
-func median[T cmp.Ordered](values []T) T {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+func median[T cmp.Ordered](values []T) T { return quantile(values, 0.5) }
+
+func quantile[T cmp.Ordered](values []T, q float64) T {
+	return at(slices.Sorted(slices.Values(values)), q)
+}
+
+// at a quantile of sorted values.
+func at[T any](sorted []T, q float64) T {
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
