@@ -5,7 +5,9 @@ package gen
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,14 +48,21 @@ func services() []service {
 
 // Files are the generated documents by their path below docs.
 func Files() map[string][]byte {
-	return map[string][]byte{
+	files := map[string][]byte{
 		"access.md": accessTables(), "configuration.md": configuration(), "network.md": network(), "problems.md": problems(),
 	}
+	maps.Copy(files, events())
+	return files
 }
 
 // Write replaces the documents in dir.
 func Write(dir string) error {
 	for name, content := range Files() {
+		if folder := filepath.Dir(name); folder != "." {
+			if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // documentation is public
+				return fmt.Errorf("make the folder %s: %w", folder, err)
+			}
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // documentation is public
 			return fmt.Errorf("write %s: %w", name, err)
 		}

@@ -4,7 +4,6 @@
 package relay
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -75,23 +74,11 @@ const (
 
 // AccessChange is the thin data of access.changed: what was granted or revoked,
 // and nothing about the user.
-type AccessChange struct {
-	EntityType string `json:"entity_type"`
-	EntityID   string `json:"entity_id,omitempty"`
-	Relation   string `json:"relation"`
-	Change     string `json:"change"`
-}
+type AccessChange = identity.AccessChange
 
-func (a *AccessChange) valid() bool {
+func validAccess(a *AccessChange) bool {
 	return identity.CheckUserID(a.EntityType) == nil && identity.CheckUserID(a.Relation) == nil &&
 		(a.EntityID == "" || identity.CheckUserID(a.EntityID) == nil)
-}
-
-func (a *AccessChange) data() (json.RawMessage, error) {
-	if a == nil {
-		return nil, nil
-	}
-	return json.Marshal(a)
 }
 
 // Outcome is what became of a fact.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -112,7 +113,7 @@ func (f Fact) validate() error {
 	if f.SessionID != "" && identity.CheckUserID(f.SessionID) != nil {
 		return fmt.Errorf("%w: session ID", ErrInvalidFact)
 	}
-	if (f.Kind == AccessChanged) != (f.Access != nil) || f.Access != nil && !f.Access.valid() {
+	if (f.Kind == AccessChanged) != (f.Access != nil) || f.Access != nil && !validAccess(f.Access) {
 		return fmt.Errorf("%w: access", ErrInvalidFact)
 	}
 	return nil
@@ -177,7 +178,7 @@ func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, 
 		changed, err = revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseEnded, f.until(now))
 	case AccessChanged:
 		event.Type = identity.TypeAccessChanged
-		event.Data, err = f.Access.data()
+		event.Data, err = json.Marshal(f.Access)
 	case SessionEnded:
 		event.Type, event.SessionID = identity.TypeSessionEnded, f.SessionID
 		changed, err = revocations.Revoke(ctx, tx, authn.RevokedSession, f.SessionID, revocations.CauseEnded, now)
