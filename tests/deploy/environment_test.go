@@ -80,7 +80,7 @@ func TestEnvironment_PlantedFaultsAreFound(t *testing.T) {
 	for name, planting := range map[string]struct{ text, by, says string }{
 		"a required variable is gone":    {"  AUTHN_CONFIG_FILE: ", "  AUTHN_CONFIG_FILES: ", "AUTHN_CONFIG_FILE is required"},
 		"a file that no volume holds":    {"/run/secrets/shadowless/database-url\n", "/run/secrets/shadowless/database\n", "DATABASE_URL_FILE"},
-		"plain HTTP's switch":            {"  LOG_LEVEL: INFO\n", "  LOG_LEVEL: INFO\n  INSECURE_PLAIN_HTTP: \"yes\"\n", "InsecurePlainHTTP"},
+		"plain HTTP's switch":            {"  LOG_LEVEL: INFO\n", "  LOG_LEVEL: INFO\n  INSECURE_PLAIN_HTTP: \"yes\"\n", "INSECURE_PLAIN_HTTP"},
 		"an unknown variable of its own": {"BILLING_REFUND_DECIDER: idp", "BILLING_REFUND_DECIDERS: idp", "BILLING_REFUND_DECIDERS is not a known variable"},
 	} {
 		t.Run(name, func(t *testing.T) {
