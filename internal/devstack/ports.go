@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/shadowless/shadowless/internal/streams"
 )
@@ -81,7 +82,7 @@ func (p Ports) InUse(skip ...string) error {
 		if slices.Contains(skip, name) {
 			continue
 		}
-		l, err := net.Listen("tcp", p.Address(name))
+		l, err := listen(p.Address(name))
 		if err != nil {
 			faults = append(faults, fmt.Errorf("port %d, which %s needs, is in use", p[name], name))
 			continue
@@ -89,4 +90,21 @@ func (p Ports) InUse(skip ...string) error {
 		_ = l.Close() // nothing was accepted
 	}
 	return errors.Join(faults...)
+}
+
+const (
+	listenAttempts = 10
+	listenPause    = 20 * time.Millisecond
+)
+
+// listen tries more than once: a process that is being started beside us holds
+// copies of all our descriptors, a listener just closed among them, until it execs.
+func listen(address string) (l net.Listener, err error) {
+	for range listenAttempts {
+		if l, err = net.Listen("tcp", address); err == nil {
+			return l, nil
+		}
+		time.Sleep(listenPause)
+	}
+	return nil, err
 }
