@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // Question asks whether the caller may use a permission on one entity, given
@@ -35,9 +36,7 @@ type PolicyFunc func(ctx context.Context, p *Principal, q Question) (bool, error
 // type as the caller of Ask spells it; what has no function is denied.
 func LocalPolicy(policies map[string]PolicyFunc) Asker {
 	own := make(localPolicy, len(policies))
-	for k, f := range policies {
-		own[k] = f
-	}
+	maps.Copy(own, policies)
 	return own
 }
 

@@ -115,7 +115,7 @@ func (a *autherAsker) send(ctx context.Context, p *Principal, body []byte) (bool
 	if err != nil {
 		return false, fmt.Errorf("send question: %w", err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAskAnswerBytes))
 	if err != nil {
 		return false, fmt.Errorf("read answer: %w", err)

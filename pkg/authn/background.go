@@ -10,7 +10,7 @@ var errClosed = fmt.Errorf("%w: token source is closed", ErrTokenUnavailable)
 
 // background runs goroutines that Close ends and waits for.
 type background struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the goroutines, which end with Close and not with a call
 	cancel context.CancelFunc
 
 	mu     sync.Mutex
@@ -47,8 +47,8 @@ func (b *background) close() {
 // others wait for the same flight; its values are the caller's, so the request
 // belongs to the trace that caused it.
 type flightContext struct {
-	context.Context
-	caller context.Context
+	context.Context                 //nolint:containedctx // it is one itself
+	caller          context.Context //nolint:containedctx // only its values are used
 }
 
 func (c flightContext) Value(key any) any { return c.caller.Value(key) }

@@ -117,7 +117,7 @@ func (c *tokenCache) groups(hash uint64) [2]int {
 	if first == second {
 		second = (first + 1) % n
 	}
-	return [2]int{int(first), int(second)}
+	return [2]int{int(first), int(second)} //nolint:gosec // both are below n, a length
 }
 
 // tagOf is never 0.

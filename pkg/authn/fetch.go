@@ -97,7 +97,7 @@ func (f *keyFetcher) fetchOne(ctx context.Context, url string) (fetchedKeys, err
 	if err != nil {
 		return fetchedKeys{}, fmt.Errorf("get key set: %w", err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // read only
 	maxAge := freshFor(resp.Header, f.now())
 	switch {
 	case resp.StatusCode == http.StatusNotModified && tagged:

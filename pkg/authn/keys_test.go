@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -223,9 +224,7 @@ func TestKeys_OneBadKeyDoesNotCostTheOthers(t *testing.T) {
 // with returns a copy of a JWK with members set, or taken away by nil.
 func with(jwk map[string]any, members ...any) map[string]any {
 	c := make(map[string]any, len(jwk))
-	for k, v := range jwk {
-		c[k] = v
-	}
+	maps.Copy(c, jwk)
 	for i := 0; i < len(members); i += 2 {
 		c[members[i].(string)] = members[i+1]
 		if members[i+1] == nil {

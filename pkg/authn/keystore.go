@@ -61,7 +61,7 @@ func (d dirKeyStore) Load(_ context.Context, issuer string) (StoredKeys, error) 
 	if err != nil {
 		return StoredKeys{}, fmt.Errorf("open stored keys: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(f, 2*maxJWKSBytes))
 	if err != nil {
 		return StoredKeys{}, fmt.Errorf("read stored keys: %w", err)
@@ -90,7 +90,7 @@ func (d dirKeyStore) Save(_ context.Context, issuer string, keys StoredKeys) err
 	if err != nil {
 		return fmt.Errorf("create key file: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer os.Remove(tmp.Name()) //nolint:errcheck // once it is renamed there is nothing to remove
 	if _, err := tmp.Write(data); err != nil {
 		return errors.Join(fmt.Errorf("write key file: %w", err), tmp.Close())
 	}

@@ -126,7 +126,7 @@ func (l *liveToken) aliveLocked(now time.Time) bool {
 // renewAfter is at three quarters of the life, spread by a tenth of it so that
 // replicas do not come together.
 func renewAfter(life time.Duration) time.Duration {
-	return time.Duration((0.70 + 0.10*rand.Float64()) * float64(life))
+	return time.Duration((0.70 + 0.10*rand.Float64()) * float64(life)) //nolint:gosec // a spread is no secret
 }
 
 // forget drops the token if it is still this one, because it was refused.

@@ -33,7 +33,7 @@ func TestModule_WhatAnImporterCompiles(t *testing.T) {
 		"golang.org/x/oauth2":                        true,
 		"golang.org/x/time":                          true, // keyfunc's
 	}
-	for _, module := range strings.Fields(string(out)) {
+	for module := range strings.FieldsSeq(string(out)) {
 		require.True(t, allowed[module], "importers would compile %s", module)
 	}
 }

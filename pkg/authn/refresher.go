@@ -105,7 +105,7 @@ func (r *refresher) delay(failures int, maxAge time.Duration) time.Duration {
 
 // jitter spreads d by a tenth, so that replicas do not fetch in step.
 func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()*0.2-0.1)*float64(d))
+	return d + time.Duration((rand.Float64()*0.2-0.1)*float64(d)) //nolint:gosec // a spread is no secret
 }
 
 // pause waits for the delay, or, when a request wants a fetch, only until the

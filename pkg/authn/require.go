@@ -74,7 +74,7 @@ func (e *StepUpError) Unwrap() error { return ErrStepUp }
 func (e *StepUpError) challenge(sentence string) string {
 	c := fmt.Sprintf(`Bearer error="insufficient_user_authentication", error_description=%q`, sentence)
 	if len(e.Required.ACR) > 0 {
-		c += fmt.Sprintf(", acr_values=%s", headerQuote(strings.Join(e.Required.ACR, " ")))
+		c += ", acr_values=" + headerQuote(strings.Join(e.Required.ACR, " "))
 	}
 	if e.Required.MaxAge > 0 {
 		c += `, max_age="` + strconv.FormatInt(int64(e.Required.MaxAge/time.Second), 10) + `"`

@@ -3,6 +3,7 @@ package authn
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -114,7 +115,7 @@ func (l *RevocationList) Len() int { return int(l.entries.live.Load()) }
 func (l *RevocationList) OnRevoke(hook func(Revocation)) {
 	l.hooksMu.Lock()
 	defer l.hooksMu.Unlock()
-	l.hooks = append(l.hooks[:len(l.hooks):len(l.hooks)], hook)
+	l.hooks = append(slices.Clip(l.hooks), hook)
 }
 
 // Check returns ErrRevoked if anything revokes p: its token ID or an

@@ -19,7 +19,7 @@ const gone = 1
 func (e revocationEntry) word() uint64 { return uint64(e.before)<<32 | uint64(e.expires) }
 
 func entryOf(word uint64) revocationEntry {
-	return revocationEntry{before: uint32(word >> 32), expires: uint32(word)}
+	return revocationEntry{before: uint32(word >> 32), expires: uint32(word)} //nolint:gosec // the lower half is meant
 }
 
 const (
@@ -59,7 +59,7 @@ type revocationGroups struct {
 type revocationSlot struct{ a, b, entry atomic.Uint64 }
 
 func (t *revocationTable) init() {
-	t.seed = [2]uint64{rand.Uint64(), rand.Uint64()}
+	t.seed = [2]uint64{rand.Uint64(), rand.Uint64()} //nolint:gosec // ChaCha8 seeded by the system, and never shown
 	for i := range t.shards {
 		t.shards[i].groups.Store(&revocationGroups{tags: make([]atomic.Uint64, 1), slots: make([]revocationSlot, revocationWays)})
 	}
@@ -119,7 +119,7 @@ func (s *revocationSearch) find() (revocationEntry, bool) {
 // first is the group where the search for p begins.
 func (g *revocationGroups) first(p place) int {
 	hi, _ := bits.Mul64(p.hash<<6, uint64(len(g.tags)))
-	return int(hi)
+	return int(hi) //nolint:gosec // below the number of tags
 }
 
 func (g *revocationGroups) find(p place) *revocationSlot {

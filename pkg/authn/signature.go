@@ -107,7 +107,7 @@ func appendDERSignature(b, r, s []byte) []byte {
 	if length >= 0x80 {
 		b = append(b, 0x81)
 	}
-	b = append(b, byte(length))
+	b = append(b, byte(length)) //nolint:gosec // at most 2*(2+1+66)
 	return appendInteger(appendInteger(b, r), s)
 }
 
@@ -124,7 +124,7 @@ func integerLength(n []byte) int {
 }
 
 func appendInteger(b, n []byte) []byte {
-	b = append(b, 0x02, byte(len(n)+int(n[0]>>7)))
+	b = append(b, 0x02, byte(len(n)+int(n[0]>>7))) //nolint:gosec // at most 66+1
 	if n[0]>>7 == 1 {
 		b = append(b, 0) // or it would be negative
 	}

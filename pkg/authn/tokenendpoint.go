@@ -106,7 +106,7 @@ func (e *tokenEndpoint) request(ctx context.Context, form url.Values) (*oauth2.T
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTokenUnavailable, err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenResponseBytes))
 	if err != nil {
 		return nil, fmt.Errorf("%w: read answer: %w", ErrTokenUnavailable, err)
@@ -153,7 +153,7 @@ func readCredential(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: open credential: %w", ErrTokenUnavailable, err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(f, maxCredentialBytes))
 	if err != nil {
 		return "", fmt.Errorf("%w: read credential: %w", ErrTokenUnavailable, err)

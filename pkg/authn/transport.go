@@ -41,7 +41,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		if body, err = req.GetBody(); err != nil {
-			return resp, nil
+			return resp, nil //nolint:nilerr // a request that cannot be repeated is answered by the refusal it got
 		}
 	}
 	if err := resp.Body.Close(); err != nil {

@@ -89,15 +89,7 @@ func (ic IssuerConfig) faults() []error {
 	if len(ic.JWKSURLs) == 0 {
 		fault("jwks_urls: at least one is required")
 	}
-	for i, raw := range ic.JWKSURLs {
-		u, err := url.Parse(raw)
-		switch {
-		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-			fault("jwks_urls[%d]: not an http(s) URL", i)
-		case u.User != nil: // not quoted: it would put a password into the log
-			fault("jwks_urls[%d]: must not hold credentials", i)
-		}
-	}
+	faults = append(faults, jwksURLFaults(ic.JWKSURLs)...)
 	for _, alg := range ic.Algorithms {
 		if signingMethod(alg) == nil {
 			fault("algorithms: %q is none of %s", alg, strings.Join(supportedAlgorithms, ", "))
@@ -132,6 +124,20 @@ func (ic IssuerConfig) faults() []error {
 		fault("keys.max_age: must not be negative")
 	}
 	return append(faults, ic.Claims.faults()...)
+}
+
+func jwksURLFaults(urls []string) []error {
+	var faults []error
+	for i, raw := range urls {
+		u, err := url.Parse(raw)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+			faults = append(faults, fmt.Errorf("jwks_urls[%d]: not an http(s) URL", i))
+		case u.User != nil: // not quoted: it would put a password into the log
+			faults = append(faults, fmt.Errorf("jwks_urls[%d]: must not hold credentials", i))
+		}
+	}
+	return faults
 }
 
 func (n ClaimNames) faults() []error {

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -149,7 +150,7 @@ func TestVerify_Refuses(t *testing.T) {
 		"user with API key sub":   {claim("sub", "apikey:1"), authn.ErrClaims},
 		"no exp":                  {claim("exp", nil), authn.ErrClaims},
 		"exp null":                {forge(t, iss, header, strings.Replace(payload(""), fmt.Sprintf(`"exp":%d`, now+60), `"exp":null`, 1)), authn.ErrClaims},
-		"exp is a string":         {claim("exp", fmt.Sprint(now+60)), authn.ErrClaims},
+		"exp is a string":         {claim("exp", strconv.FormatInt(now+60, 10)), authn.ErrClaims},
 		"exp negative":            {claim("exp", -1), authn.ErrClaims},
 		"exp beyond numbers":      {forge(t, iss, header, strings.Replace(payload(""), fmt.Sprintf(`"exp":%d`, now+60), `"exp":1e400`, 1)), authn.ErrClaims},
 		"exp past":                {claim("exp", now-31), authn.ErrExpired},

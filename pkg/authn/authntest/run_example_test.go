@@ -3,6 +3,7 @@ package authntest_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -20,7 +21,7 @@ func (t *exampleT) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a
 func runExample(test func(testing.TB)) {
 	t := &exampleT{}
 	test(t)
-	for i := len(t.cleanups) - 1; i >= 0; i-- {
-		t.cleanups[i]()
+	for _, cleanup := range slices.Backward(t.cleanups) {
+		cleanup()
 	}
 }

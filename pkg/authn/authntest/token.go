@@ -3,6 +3,7 @@ package authntest
 import (
 	"crypto/rand"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -70,8 +71,8 @@ func ABACRequired(grants map[string][]string) TokenOption { return Claim("abac_r
 func ActedBy(clients ...string) TokenOption {
 	return func(t *token) {
 		var act map[string]any
-		for i := len(clients) - 1; i >= 0; i-- {
-			outer := map[string]any{"sub": "client:" + clients[i], "client_id": clients[i]}
+		for _, client := range slices.Backward(clients) {
+			outer := map[string]any{"sub": "client:" + client, "client_id": client}
 			if act != nil {
 				outer["act"] = act
 			}

@@ -145,7 +145,7 @@ func (i *Issuer) afflicted(w http.ResponseWriter, r *http.Request, trouble Troub
 	case RedirectAway:
 		http.Redirect(w, r, i.elsewhere(), http.StatusFound)
 	case RedirectLoop:
-		http.Redirect(w, r, r.URL.String(), http.StatusFound)
+		http.Redirect(w, r, r.URL.String(), http.StatusFound) //nolint:gosec // a loop is what is asked for
 	case Unchanged:
 		w.WriteHeader(http.StatusNotModified)
 	default:

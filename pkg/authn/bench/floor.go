@@ -64,10 +64,10 @@ func appendDER(b, sig []byte) []byte {
 			n = n[1:]
 		}
 		pad := int(n[0] >> 7)
-		b = append(b, 2, byte(len(n)+pad))
+		b = append(b, 2, byte(len(n)+pad)) //nolint:gosec // at most 32+1
 		b = append(append(b, make([]byte, pad)...), n...)
 	}
-	b[1] = byte(len(b) - 2)
+	b[1] = byte(len(b) - 2) //nolint:gosec // at most 2*(2+1+32)
 	return b
 }
 

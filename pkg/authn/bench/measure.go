@@ -61,7 +61,7 @@ func Compare(ops []Op, rounds int, slice time.Duration) ([]Result, error) {
 	done := make([]int, len(ops))
 	for round := range rounds + 1 {
 		current := make([]Sample, len(ops))
-		for _, k := range rand.Perm(len(ops)) {
+		for _, k := range rand.Perm(len(ops)) { //nolint:gosec // an order is no secret
 			s, n, err := sampleFor(ops[k], done[k], slice)
 			if err != nil {
 				return nil, fmt.Errorf("operation %d: %w", k, err)

@@ -45,7 +45,7 @@ func NewLive(ctx context.Context, i *Issuer) (*Live, error) {
 			return nil, fmt.Errorf("fill the cache: %w", err)
 		}
 	}
-	rand.Shuffle(len(tokens), func(a, b int) { tokens[a], tokens[b] = tokens[b], tokens[a] })
+	rand.Shuffle(len(tokens), func(a, b int) { tokens[a], tokens[b] = tokens[b], tokens[a] }) //nolint:gosec // an order is no secret
 	headers := make([]http.Header, len(tokens))
 	for n, t := range tokens {
 		headers[n] = http.Header{"Authorization": {"Bearer " + t}}
@@ -80,8 +80,8 @@ func FillList(list *authn.RevocationList, n int) {
 	batch := make([]authn.Revocation, 0, 1000)
 	for k := range n {
 		r := authn.Revocation{Kind: kinds[k%len(kinds)], Before: time.Now(), Expires: expires}
-		binary.LittleEndian.PutUint64(r.Key[:8], rand.Uint64())
-		binary.LittleEndian.PutUint64(r.Key[8:], rand.Uint64())
+		binary.LittleEndian.PutUint64(r.Key[:8], rand.Uint64()) //nolint:gosec // IDs that nobody has
+		binary.LittleEndian.PutUint64(r.Key[8:], rand.Uint64()) //nolint:gosec // IDs that nobody has
 		if batch = append(batch, r); len(batch) == cap(batch) || k == n-1 {
 			list.Apply(batch...)
 			batch = batch[:0]

@@ -2,7 +2,6 @@ package failures
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/url"
 	"time"
@@ -144,5 +143,3 @@ func openAuth0(_ context.Context, p party) (contender, error) {
 		return err
 	}, func() {}}, nil
 }
-
-func init() { slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil))) }

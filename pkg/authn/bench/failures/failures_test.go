@@ -2,6 +2,7 @@ package failures
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -213,7 +214,7 @@ func stampede(t *testing.T, o opener) string {
 		wg.Go(func() { _ = try(c, token) })
 	}
 	wg.Wait()
-	return fmt.Sprint(i.count())
+	return strconv.Itoa(i.count())
 }
 
 func junk(i *idp, n int) string { return i.signedBy(i.signer(), fmt.Sprint("junk-", n)) }
@@ -227,7 +228,7 @@ func junkAtOnce(t *testing.T, o opener) string {
 		wg.Go(func() { _ = try(c, junk(i, n)) })
 	}
 	wg.Wait()
-	return fmt.Sprint(i.count() - before)
+	return strconv.Itoa(i.count() - before)
 }
 
 func overAMinute(t *testing.T, o opener, token func(i *idp, n int) string) string {
@@ -240,7 +241,7 @@ func overAMinute(t *testing.T, o opener, token func(i *idp, n int) string) strin
 		time.Sleep(60 * time.Millisecond)
 	}
 	wg.Wait()
-	return fmt.Sprint(i.count() - before)
+	return strconv.Itoa(i.count() - before)
 }
 
 func junkOverAMinute(t *testing.T, o opener) string { return overAMinute(t, o, junk) }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,7 +113,7 @@ func TestStrictness(t *testing.T) {
 	for _, item := range sorted {
 		var line []string
 		for _, m := range accepted {
-			line = append(line, fmt.Sprint(m[item]))
+			line = append(line, strconv.Itoa(m[item]))
 		}
 		detail = append(detail, line)
 	}

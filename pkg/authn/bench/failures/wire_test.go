@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ func (router) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	http.DefaultTransport = router{}
 	m.Run()
 }
@@ -115,9 +117,11 @@ func (k signingKey) jwk() string {
 // usualLatency of the identity provider.
 const usualLatency = 5 * time.Millisecond
 
-var latency atomic.Int64
-
-func init() { latency.Store(int64(usualLatency)) }
+var latency = func() *atomic.Int64 {
+	var l atomic.Int64
+	l.Store(int64(usualLatency))
+	return &l
+}()
 
 func (i *idp) serve(r *http.Request) (*http.Response, error) {
 	i.mu.Lock()
@@ -151,7 +155,7 @@ func (i *idp) serve(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("connection refused")
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
-	return &http.Response{StatusCode: 200, Status: "200 OK", Header: header, Request: r, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body))}, nil
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: header, Request: r, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body))}, nil
 }
 
 // token is an honest token of the bubble's present time.

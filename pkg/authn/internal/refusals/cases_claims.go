@@ -9,7 +9,7 @@ import (
 func claimsFile() File {
 	now := clock.Unix()
 	t := plain()
-	pay := func(p string) token { return t.withPayload(p) }
+	pay := t.withPayload
 	with := func(members ...string) token { return pay(payload(members...)) }
 	var cases []Case
 	add := func(expect, covers, name, why string, tok token) {

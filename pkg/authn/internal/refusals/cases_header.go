@@ -13,7 +13,7 @@ import (
 // only the header can be the reason of the refusal.
 func headerFile() File {
 	t := plain()
-	head := func(h string) token { return t.withHeader(h) }
+	head := t.withHeader
 	with := func(members string) token { return head(`{"alg":"ES256","kid":"p256","typ":"at+jwt",` + members + `}`) }
 	cases := []Case{
 		refuse("malformed", "alg-missing", "alg missing", "", head(`{"kid":"p256","typ":"at+jwt"}`)),

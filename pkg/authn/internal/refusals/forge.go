@@ -91,7 +91,7 @@ func payload(members ...string) string {
 // without takes a claim away.
 func without(name string) string {
 	var kept []string
-	for _, c := range strings.Split(strings.Trim(payload(), "{}"), ",") {
+	for c := range strings.SplitSeq(strings.Trim(payload(), "{}"), ",") {
 		if !strings.HasPrefix(c, fmt.Sprintf("%q:", name)) {
 			kept = append(kept, c)
 		}

@@ -10,7 +10,6 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"math/big"
 )
 
@@ -55,7 +54,7 @@ func jwk(key, kid string, members ...string) map[string]any {
 		m["kty"], m["crv"], m["x"] = "OKP", "Ed25519", b64(pub)
 	}
 	for i := 0; i < len(members); i += 2 {
-		m[members[i]] = members[i+1]
+		m[members[i]] = members[i+1] //nolint:gosec // names and values come in pairs
 	}
 	return m
 }
@@ -85,7 +84,7 @@ func sign(alg, key, input string) []byte {
 		r, s := signECDSA(signer.(*ecdsa.PrivateKey), hash, digest)
 		return joinRS(signer.(*ecdsa.PrivateKey), r, s)
 	}
-	panic(fmt.Sprintf("no algorithm %s", alg))
+	panic("no algorithm " + alg)
 }
 
 // signECDSA returns the two numbers, with the nonce of RFC 6979.

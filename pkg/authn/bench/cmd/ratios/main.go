@@ -131,17 +131,18 @@ func span(values []float64) string {
 
 // machine says what the figures were taken on and with which versions.
 func machine() string {
-	s := fmt.Sprintf("%s, %s/%s, %d cores.", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s, %s/%s, %d cores.", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return s
+		return s.String()
 	}
 	for _, m := range info.Deps {
 		for _, peer := range []string{"keyfunc/v3", "golang-jwt/jwt/v5", "go-oidc/v3", "go-jwt-middleware/v", "jwx/v3"} {
 			if strings.Contains(m.Path, peer) {
-				s += " " + m.Path[strings.LastIndex(strings.TrimRight(m.Path, "/v0123456789"), "/")+1:] + " " + m.Version + "."
+				s.WriteString(" " + m.Path[strings.LastIndex(strings.TrimRight(m.Path, "/v0123456789"), "/")+1:] + " " + m.Version + ".")
 			}
 		}
 	}
-	return s
+	return s.String()
 }
