@@ -77,7 +77,8 @@ func start(t *testing.T, as string) *world {
 - {issuer: `+issuer+`, profile: `+profile+`, jwks_urls: [`+w.idpURL+`/api/auth/jwks]}
 - {issuer: `+w.sts+`, profile: shadowless, jwks_urls: [`+w.sts+`/.well-known/jwks.json], users_of: `+issuer+`}
 `)
-	clients := "clients:\n"
+	var clients strings.Builder
+	clients.WriteString("clients:\n")
 	for id, audience := range map[string]string{
 		"operator": `token-exchange: {scopes: ["` + api.AdminScope + `"]}`,
 		"reports":  `"` + devidp.DefaultSettings().TokenAudience + `": {scopes: [api_key_exchange]}`,
@@ -85,7 +86,7 @@ func start(t *testing.T, as string) *world {
 		key, err := api.GenerateKey("test")
 		require.NoError(t, err)
 		w.keys[id] = key.Reveal()
-		clients += "- {id: " + id + ", audiences: {" + audience + "}, key_files: [" + file(id+".key", key.Reveal()) + "]}\n"
+		clients.WriteString("- {id: " + id + ", audiences: {" + audience + "}, key_files: [" + file(id+".key", key.Reveal()) + "]}\n")
 	}
 	m.Start(func(ctx context.Context, c config.Common, log *slog.Logger) error {
 		c.ListenAddress = stsAddress
@@ -93,7 +94,7 @@ func start(t *testing.T, as string) *world {
 			"ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true",
 			"AUTHN_CONFIG_FILE=" + backends.AuthnConfigFile, "NATS_URL=" + backends.NATSURL,
 			"DATABASE_URL_FILE=" + backends.DatabaseURLFile, "MIGRATION_DATABASE_URL_FILE=" + file("migrator", database.OwnerURL), "TOMBSTONE_KEY_FILE=" + backends.TombstoneKeyFile,
-			"TOKEN_EXCHANGE_ISSUER=" + w.sts, "TOKEN_EXCHANGE_CLIENTS_FILE=" + file("clients.yaml", clients),
+			"TOKEN_EXCHANGE_ISSUER=" + w.sts, "TOKEN_EXCHANGE_CLIENTS_FILE=" + file("clients.yaml", clients.String()),
 			"TOKEN_EXCHANGE_POLICY_FILE=" + file("policy.yaml", "audiences: {token-exchange: {}}\n"),
 			"TOKEN_EXCHANGE_KEY_HASH_KEY_FILE=" + file("hash", api.GenerateSecretKey("h")),
 			"TOKEN_EXCHANGE_KEY_ENCRYPTION_KEY_FILE=" + file("encryption", api.GenerateSecretKey("e")),

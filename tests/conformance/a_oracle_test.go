@@ -25,11 +25,6 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
 
-func init() {
-	clientAuthentication["A7"] = noOracle
-	tokenEndpoint["A20"] = onlyTLS
-}
-
 // noOracle: whatever is wrong with a credential, the answer is one and the same;
 // only the audit knows more. That it costs the same is for the benchmark of
 // services/token-exchange/internal/clients.
@@ -82,13 +77,13 @@ func noOracle(t *testing.T, d *deployment) {
 func onlyTLS(t *testing.T, d *deployment) {
 	cfg := d.config
 	cfg.Common = config.Common{Environment: config.Production, InsecurePlainHTTP: true, ShutdownTimeout: time.Second}
-	faults := ""
+	var faults strings.Builder
 	for _, fault := range cfg.Faults() {
 		if fault != nil {
-			faults += fault.Error() + "\n"
+			faults.WriteString(fault.Error() + "\n")
 		}
 	}
-	require.Contains(t, faults, "INSECURE_PLAIN_HTTP is refused unless ENVIRONMENT is development")
+	require.Contains(t, faults.String(), "INSECURE_PLAIN_HTTP is refused unless ENVIRONMENT is development")
 
 	cert, key := certificate(t)
 	cfg.Common = config.Common{

@@ -14,6 +14,7 @@ import (
 
 // tokenEndpoint: the form of requests and answers.
 var tokenEndpoint = map[string]check{
+	"A20": onlyTLS,
 	"A1": func(t *testing.T, d *deployment) {
 		a := d.send(t, d.as("orders"), credentials())
 		a.token(t)
@@ -160,6 +161,7 @@ var clientAuthentication = map[string]check{
 		d.send(t, bearer(d.send(t, d.as("orders"), credentials()).token(t)), credentials()).refused(t, 401, "invalid_client")
 		d.send(t, func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }, credentials()).refused(t, 401, "invalid_client")
 	},
+	"A7": noOracle,
 	"A8": func(t *testing.T, d *deployment) {
 		d.send(t, d.as("orders"), credentials("client_secret", d.keys["orders"])).refused(t, 400, "invalid_request")
 		d.send(t, d.as("orders"), credentials("client_id", "orders", "client_secret", d.keys["orders"])).refused(t, 400, "invalid_request")

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"sync"
 	"testing"
@@ -29,9 +30,7 @@ func checks() map[string]check {
 		tokenEndpoint, clientAuthentication, clientCredentials, tokenExchange, subjectTokens, chains,
 		accessTokens, introspection, revocation, metadata, signingKeys, apiKeys, broker,
 	} {
-		for id, c := range section {
-			all[id] = c
-		}
+		maps.Copy(all, section)
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,8 +10,6 @@ import (
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
-
-func init() { signingKeys["G7"] = keySetCaching }
 
 // keySetCaching: others may keep the key set for a stated time, and an emergency
 // is over for them no later than that.
@@ -38,7 +37,7 @@ func keySetCaching(t *testing.T, _ *deployment) {
 	_, err := d.admin.RotateSigningKeys(t.Context(), api.Rotation{Emergency: true})
 	require.NoError(t, err)
 	for _, r := range []*replica{d.a, d.b} {
-		require.Eventually(t, func() bool { return get(r, tag).status == http.StatusOK && !contains(d.kids(t, r), old) }, time.Minute, 100*time.Millisecond)
+		require.Eventually(t, func() bool { return get(r, tag).status == http.StatusOK && !slices.Contains(d.kids(t, r), old) }, time.Minute, 100*time.Millisecond)
 		require.NotEqual(t, old, d.signer(t, r))
 		require.Contains(t, d.kids(t, r), d.signer(t, r))
 		require.LessOrEqual(t, d.maxAge(t, r), 5*time.Minute)
@@ -52,13 +51,4 @@ func keySetCaching(t *testing.T, _ *deployment) {
 			return d.do(t, q).status == http.StatusUnauthorized
 		}, "a token of the old key")
 	}
-}
-
-func contains(list []string, text string) bool {
-	for _, s := range list {
-		if s == text {
-			return true
-		}
-	}
-	return false
 }

@@ -12,6 +12,10 @@ import (
 
 // apiKeys: the long-lived secret.
 var apiKeys = map[string]check{
+	"H2": overlap,
+	"H3": blocked,
+	"H4": addresses,
+	"H5": limits,
 	"H1": func(t *testing.T, d *deployment) {
 		between := newWire(t, d.db.URL)
 		r := d.start(func(c *tokenexchange.Config) { c.DatabaseURLFile = d.file("database", between.url+"\n") })

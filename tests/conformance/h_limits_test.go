@@ -14,13 +14,6 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
 
-func init() {
-	apiKeys["H2"] = overlap
-	apiKeys["H3"] = blocked
-	apiKeys["H4"] = addresses
-	apiKeys["H5"] = limits
-}
-
 // overlap: a rotated key goes on until its deadline, on every replica, and not a
 // moment longer.
 func overlap(t *testing.T, d *deployment) {

@@ -70,7 +70,7 @@ func (j *journal) searched(t *testing.T, all ...map[string]string) {
 	require.NotContains(t, text, "eyJ", "a token was logged")
 	for _, keys := range all {
 		for client, key := range keys {
-			require.False(t, strings.Contains(text, secretPart(key)), "the API key of %s was logged", client)
+			require.False(t, strings.Contains(text, secretPart(key)), "the API key of %s was logged", client) //nolint:testifylint // a failure must not print the key
 		}
 	}
 }

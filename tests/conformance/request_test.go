@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -111,7 +112,7 @@ func (d *deployment) do(t *testing.T, r *http.Request, secrets ...string) answer
 	}
 	for _, secret := range append(secrets, headerSecrets(r)...) {
 		if len(secret) >= minSecret {
-			require.False(t, strings.Contains(line, secretPart(secret)), "a secret is in the log line of a request")
+			require.False(t, strings.Contains(line, secretPart(secret)), "a secret is in the log line of a request") //nolint:testifylint // a failure must not print the secret
 		}
 	}
 	return a
@@ -159,9 +160,7 @@ func credentials(extra ...string) url.Values {
 // name that is repeated gets all its values.
 func exchange(subject string, extra ...string) url.Values {
 	form := pairs("grant_type", authn.GrantTokenExchange, "subject_token", subject, "subject_token_type", authn.TokenTypeAccessToken)
-	for name, values := range pairs(extra...) {
-		form[name] = values
-	}
+	maps.Copy(form, pairs(extra...))
 	return form
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,7 +110,7 @@ func message(in io.Reader, out io.Writer, typed bool) ([]byte, error) {
 	if _, err := io.ReadFull(in, head); err != nil {
 		return nil, err
 	}
-	raw := append(head, make([]byte, binary.BigEndian.Uint32(head[len(head)-4:])-4)...)
+	raw := slices.Concat(head, make([]byte, binary.BigEndian.Uint32(head[len(head)-4:])-4))
 	if _, err := io.ReadFull(in, raw[len(head):]); err != nil {
 		return nil, err
 	}
