@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,8 +66,6 @@ func credentials(extra ...string) url.Values {
 func exchange(subject string, extra ...string) url.Values {
 	out := form("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token", subject,
 		"subject_token_type", "urn:ietf:params:oauth:token-type:access_token")
-	for name, values := range form(extra...) {
-		out[name] = values
-	}
+	maps.Copy(out, form(extra...))
 	return out
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
@@ -78,20 +80,18 @@ func judge(p probe, status int, raw []byte) (Verdict, string) {
 		Active      *bool  `json:"active"`
 	}
 	_ = json.Unmarshal(raw, &body) // not every refusal is JSON
-	answer := fmt.Sprint(status)
-	for _, text := range []string{body.Error, body.Code} {
-		if code.MatchString(text) {
-			answer += " " + text
-			break
-		}
+	answer := strconv.Itoa(status)
+	switch {
+	case code.MatchString(body.Error):
+		answer += " " + body.Error
+	case code.MatchString(body.Code):
+		answer += " " + body.Code
 	}
 	if body.AccessToken != "" || body.Token != "" || (body.Active != nil && *body.Active) {
 		return Accepted, answer
 	}
-	for _, refusal := range p.refusals {
-		if status == refusal {
-			return Refused, answer
-		}
+	if slices.Contains(p.refusals, status) {
+		return Refused, answer
 	}
 	if body.Active != nil && !*body.Active && status == http.StatusOK {
 		return Refused, "inactive"
