@@ -15,7 +15,4 @@ require (
 	golang.org/x/oauth2 v0.34.0
 )
 
-require (
-	golang.org/x/sync v0.19.0 // indirect
-	golang.org/x/time v0.15.0 // indirect
-)
+require golang.org/x/time v0.15.0 // indirect
