@@ -47,7 +47,7 @@ func TestCredentials_A7(t *testing.T) {
 	} {
 		a := w.send(basic(credential[0], credential[1]), credentials())
 		a.refused(t, 401, "invalid_client")
-		require.Equal(t, `{"error":"invalid_client","error_description":"Client authentication failed."}`+"\n", a.raw, reason)
+		require.Equal(t, `{"error":"invalid_client","error_description":"Client authentication failed."}`+"\n", a.raw, reason) //nolint:testifylint // not a byte may tell reasons apart
 		b := w.auther(http.MethodPost, `{"apiKey":"`+credential[1]+`"}`, nil)
 		if credential[1] != "" && reason != "wrong_client" {
 			require.Equal(t, 401, b.status, reason)

@@ -1,6 +1,7 @@
 package tokenexchange_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -26,9 +27,7 @@ func (w *world) idTokenOf(sub string, options ...authntest.TokenOption) string {
 func frontDoor(subject string, extra ...string) map[string][]string {
 	form := exchange(subject, "subject_token_type", idToken)
 	form["audience"] = []string{"orders", "billing"}
-	for name, values := range pairs(extra...) {
-		form[name] = values
-	}
+	maps.Copy(form, pairs(extra...))
 	return form
 }
 

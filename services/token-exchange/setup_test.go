@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -278,9 +279,7 @@ func credentials(extra ...string) url.Values {
 // exchange is a token exchange of an access token; further pairs override.
 func exchange(subject string, extra ...string) url.Values {
 	form := pairs("grant_type", authn.GrantTokenExchange, "subject_token", subject, "subject_token_type", authn.TokenTypeAccessToken)
-	for name, values := range pairs(extra...) {
-		form[name] = values
-	}
+	maps.Copy(form, pairs(extra...))
 	return form
 }
 

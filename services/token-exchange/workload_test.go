@@ -64,7 +64,7 @@ func TestWorkloads(t *testing.T) {
 		"no type":            w.send(nil, credentials("client_assertion", projected(cluster))),
 	} {
 		a.refused(t, 401, "invalid_client")
-		require.Equal(t, `{"error":"invalid_client","error_description":"Client authentication failed."}`+"\n", a.raw, name)
+		require.Equal(t, `{"error":"invalid_client","error_description":"Client authentication failed."}`+"\n", a.raw, name) //nolint:testifylint // not a byte may tell reasons apart
 	}
 	w.send(w.as("orders"), credentials("client_assertion_type", assertionType, "client_assertion", projected(cluster))).refused(t, 400, "invalid_request")
 	w.send(nil, credentials("client_id", "orders", "client_secret", w.keys["orders"], "client_assertion", projected(cluster))).refused(t, 400, "invalid_request")

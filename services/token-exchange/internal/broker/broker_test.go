@@ -3,7 +3,6 @@ package broker_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -315,5 +314,5 @@ func TestMint_TheCircuitBreaks(t *testing.T) {
 	_, err := w.mint(t.Context())
 	refused(t, err, 503, "upstream_unreachable")
 	require.EqualValues(t, 5, w.requests.Load(), "an open circuit sends nothing")
-	require.True(t, errors.Is(w.broker.Check(t.Context(), "orders"), broker.ErrUnreachable))
+	require.ErrorIs(t, w.broker.Check(t.Context(), "orders"), broker.ErrUnreachable)
 }

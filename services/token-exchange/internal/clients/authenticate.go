@@ -22,7 +22,9 @@ const (
 	ReasonRevoked     = "key_revoked"
 	ReasonExpired     = "key_expired"
 	ReasonBlocked     = "client_blocked"
-	// The key is good, and the rest is not.
+
+	// With these the key is good, and the rest is not.
+
 	ReasonAddress = "address_not_allowed"
 	ReasonPlan    = "plan_unknown"
 )
@@ -48,7 +50,7 @@ func (e *RefusedError) Holds() bool {
 // Is makes it ErrRefused.
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
-// LimitedError: too many attempts, whoever makes them. It is no refusal of a
+// LimitedError means too many attempts, whoever makes them. It is no refusal of a
 // credential: nobody looked at it, or it was good.
 type LimitedError struct {
 	Reason, ClientID, KeyID string

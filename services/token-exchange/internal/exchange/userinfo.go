@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -55,7 +56,7 @@ func (u *HTTPUserinfo) Subject(ctx context.Context, token string) (string, error
 		Subject string `json:"sub"`
 	}
 	if err := json.Unmarshal(raw, &body); err != nil || body.Subject == "" {
-		return "", fmt.Errorf("userinfo answered without a subject")
+		return "", errors.New("userinfo answered without a subject")
 	}
 	return body.Subject, nil
 }

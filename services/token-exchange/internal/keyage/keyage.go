@@ -47,8 +47,8 @@ func (w Watch) Run(ctx context.Context) error {
 }
 
 func (w Watch) look(ctx context.Context) error {
-	least, any := w.least()
-	if !any {
+	least, limited := w.least()
+	if !limited {
 		return nil
 	}
 	keys, err := w.Store.KeysFrom(ctx, w.Now().Add(-least), maxReported)
@@ -68,15 +68,15 @@ func (w Watch) look(ctx context.Context) error {
 }
 
 // least is the smallest maximum age of any plan.
-func (w Watch) least() (least time.Duration, any bool) {
+func (w Watch) least() (least time.Duration, limited bool) {
 	consider := func(age time.Duration) {
-		if age > 0 && (!any || age < least) {
-			least, any = age, true
+		if age > 0 && (!limited || age < least) {
+			least, limited = age, true
 		}
 	}
 	consider(w.Policy.Keys.MaxAge)
 	for _, plan := range w.Policy.Plans {
 		consider(plan.MaxKeyAge)
 	}
-	return least, any
+	return least, limited
 }

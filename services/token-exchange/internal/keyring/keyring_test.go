@@ -80,7 +80,7 @@ func TestHash_SeparatesPurposesAndKeys(t *testing.T) {
 	require.Equal(t, r.Hash(keyring.PurposeUser, "x"), all[0])
 	under, err := r.HashUnder("a", keyring.PurposeUser, "x")
 	require.NoError(t, err)
-	require.Equal(t, all[1], keyring.Hashed{KeyID: "a", Hash: under})
+	require.Equal(t, keyring.Hashed{KeyID: "a", Hash: under}, all[1])
 	_, err = r.HashUnder("c", keyring.PurposeUser, "x")
 	require.ErrorIs(t, err, keyring.ErrUnknownKey)
 }

@@ -46,45 +46,45 @@ func refuse(status int, code, reason, description string) *Error {
 	return &Error{Status: status, Code: code, Reason: reason, Description: description}
 }
 
-// InvalidRequest: a parameter is missing, repeated, malformed, or a token that
+// InvalidRequest says: a parameter is missing, repeated, malformed, or a token that
 // was sent is not acceptable (RFC 8693, section 2.2.2).
 func InvalidRequest(reason, description string) *Error {
 	return refuse(http.StatusBadRequest, "invalid_request", reason, description)
 }
 
-// InvalidClient: the client is not proven. All causes have one body, so that
+// InvalidClient says: the client is not proven. All causes have one body, so that
 // nobody learns which keys and clients exist.
 func InvalidClient(reason string) *Error {
 	return refuse(http.StatusUnauthorized, "invalid_client", reason, "Client authentication failed.")
 }
 
-// UnauthorizedClient: the client may not use this grant.
+// UnauthorizedClient says: the client may not use this grant.
 func UnauthorizedClient(reason, description string) *Error {
 	return refuse(http.StatusBadRequest, "unauthorized_client", reason, description)
 }
 
-// UnsupportedGrantType: nobody may use this grant here.
+// UnsupportedGrantType says: nobody may use this grant here.
 func UnsupportedGrantType() *Error {
 	return refuse(http.StatusBadRequest, "unsupported_grant_type", "unsupported_grant_type", "This grant type is not supported.")
 }
 
-// UnsupportedTokenType: nobody can revoke this kind of token here (RFC 7009,
+// UnsupportedTokenType says: nobody can revoke this kind of token here (RFC 7009,
 // section 2.2.1).
 func UnsupportedTokenType(reason string) *Error {
 	return refuse(http.StatusBadRequest, "unsupported_token_type", reason, "This kind of token is not revoked here.")
 }
 
-// InvalidScope: more was asked for than may be had.
+// InvalidScope says: more was asked for than may be had.
 func InvalidScope(reason string) *Error {
 	return refuse(http.StatusBadRequest, "invalid_scope", reason, "The requested scope is not available to this client, user and audience.")
 }
 
-// InvalidTarget: the audience or resource is unknown or forbidden.
+// InvalidTarget says: the audience or resource is unknown or forbidden.
 func InvalidTarget(reason, description string) *Error {
 	return refuse(http.StatusBadRequest, "invalid_target", reason, description)
 }
 
-// TooManyRequests: the key or address is over its limit. RFC 6749 has no code
+// TooManyRequests says: the key or address is over its limit. RFC 6749 has no code
 // for it; this one says what to do.
 func TooManyRequests(reason string, after time.Duration) *Error {
 	e := refuse(http.StatusTooManyRequests, "temporarily_unavailable", reason, "Too many requests. Try again later.")
@@ -94,26 +94,24 @@ func TooManyRequests(reason string, after time.Duration) *Error {
 
 const retryAfter = 5 * time.Second
 
-// Unavailable: nothing is wrong with the request; ask again.
+// Unavailable says: nothing is wrong with the request; ask again.
 func Unavailable(reason string, cause error) *Error {
 	e := refuse(http.StatusServiceUnavailable, "temporarily_unavailable", reason, "This is not available right now. Try again later.")
 	e.RetryAfter = retryAfter
 	return e.Because(cause)
 }
 
-// BadGateway: whoever this service asked gave no valid answer.
+// BadGateway says: whoever this service asked gave no valid answer.
 func BadGateway(reason string, cause error) *Error {
 	return refuse(http.StatusBadGateway, "server_error", reason, "The upstream issuer gave no valid answer.").Because(cause)
 }
 
 // From finds the public face of err; anything unknown is a server error.
 func From(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return refuse(http.StatusRequestEntityTooLarge, "invalid_request", "body_too_large", "The request body is too large.").Because(err)
 	}
 	return refuse(http.StatusInternalServerError, "server_error", "server_error", "Something went wrong on our side.").Because(err)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -140,7 +141,7 @@ func (p Policy) faults() []error {
 // ValidResource reports whether uri may be a resource (RFC 8707, section 2).
 func ValidResource(uri string) bool {
 	u, err := url.Parse(uri)
-	return err == nil && u.IsAbs() && u.Fragment == "" && !bytes.ContainsRune([]byte(uri), '#')
+	return err == nil && u.IsAbs() && u.Fragment == "" && !strings.Contains(uri, "#")
 }
 
 // AudienceOf finds the audience that a resource names.

@@ -193,9 +193,9 @@ func (r *Ring) current() (*Key, error) {
 	if now.Sub(s.readAt) >= EmergencyLead {
 		return nil, ErrStale
 	}
-	for i := len(s.keys) - 1; i >= 0; i-- {
-		if !s.keys[i].ActivatesAt.After(now) && !s.keys[i].retired(now) {
-			return s.keys[i], nil
+	for _, key := range slices.Backward(s.keys) {
+		if !key.ActivatesAt.After(now) && !key.retired(now) {
+			return key, nil
 		}
 	}
 	return nil, ErrNoKey

@@ -101,7 +101,8 @@ func (s *Audit) AddRefusals(ctx context.Context, counts map[audit.Refusal]int64)
 		minutes[i], addresses[i], reasons[i], keys[i], amounts[i] = at.Minute, at.Address, at.Reason, at.KeyID, counts[at]
 	}
 	_, err := s.pool.Exec(ctx, `INSERT INTO audit_refusals AS r (minute, address, reason, key_id, count)
-		SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+		SELECT u.minute, u.address, u.reason, u.key_id, u.count
+		FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::bigint[]) AS u (minute, address, reason, key_id, count)
 		ON CONFLICT (minute, address, reason, key_id) DO UPDATE SET count = r.count + excluded.count`,
 		minutes, addresses, reasons, keys, amounts)
 	if err != nil {

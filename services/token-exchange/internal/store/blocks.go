@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,7 +23,7 @@ func NewBlocks(pool *pgxpool.Pool) *Blocks { return &Blocks{pool: pool} }
 func (s *Blocks) Put(ctx context.Context, tx pgx.Tx, b blocks.Block) error {
 	_, err := tx.Exec(ctx, `INSERT INTO blocks (user_hash, kind, hash_key_id, version, lifted) VALUES ($1, $2, $3, $4::text::numeric, $5)
 		ON CONFLICT (user_hash, kind) DO UPDATE SET version = excluded.version, lifted = excluded.lifted, changed_at = now()
-		WHERE blocks.version < excluded.version`, b.UserHash, b.Kind, b.HashKeyID, fmt.Sprint(b.Version), b.Lifted)
+		WHERE blocks.version < excluded.version`, b.UserHash, b.Kind, b.HashKeyID, strconv.FormatUint(b.Version, 10), b.Lifted)
 	if err != nil {
 		return fmt.Errorf("upsert a block: %w", err)
 	}

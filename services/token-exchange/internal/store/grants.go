@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -55,7 +56,7 @@ func (s *Grants) Apply(ctx context.Context, tx pgx.Tx, c permissions.Change) err
 		ON CONFLICT (user_id, entity_type, entity_id, relation) DO UPDATE
 		SET conditional = excluded.conditional, revoked = excluded.revoked, version = excluded.version
 		WHERE user_grants.version < excluded.version`,
-		c.UserID, c.Grant.EntityType, c.Grant.EntityID, c.Grant.Relation, c.Grant.Conditional, c.Revoked, fmt.Sprint(c.Version))
+		c.UserID, c.Grant.EntityType, c.Grant.EntityID, c.Grant.Relation, c.Grant.Conditional, c.Revoked, strconv.FormatUint(c.Version, 10))
 	if err != nil {
 		return fmt.Errorf("upsert a grant: %w", err)
 	}

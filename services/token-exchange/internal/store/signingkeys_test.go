@@ -3,10 +3,10 @@ package store_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,11 +45,11 @@ func (c *clock) Advance(d time.Duration) {
 func secrets(t *testing.T, ids ...string) *keyring.Ring {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
-	content := ""
+	var content strings.Builder
 	for _, id := range ids {
-		content += api.GenerateSecretKey(id)
+		content.WriteString(api.GenerateSecretKey(id))
 	}
-	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(content.String()), 0o600))
 	ring, err := keyring.Load(path)
 	require.NoError(t, err)
 	return ring
@@ -200,6 +200,6 @@ func TestSchedule_RefusesWhatWouldBreakVerification(t *testing.T) {
 		"every":     {Algorithm: signing.ES256, RotateEvery: day, RetainFor: 60 * day, PublishAhead: day},
 		"retain":    {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: life, PublishAhead: day},
 	} {
-		require.Len(t, bad.Faults(life), 1, fmt.Sprint(name))
+		require.Len(t, bad.Faults(life), 1, name)
 	}
 }

@@ -97,7 +97,7 @@ func checkQuery(query string) error {
 // words splits a scope; repetitions mean nothing.
 func words(scope string) []string {
 	var out []string
-	for _, w := range strings.Fields(scope) {
+	for w := range strings.FieldsSeq(scope) {
 		if !slices.Contains(out, w) {
 			out = append(out, w)
 		}

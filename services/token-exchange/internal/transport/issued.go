@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -83,7 +82,7 @@ func members(claims issued.Claims) map[string]any {
 	}
 	out := map[string]any{"token_type": "Bearer"}
 	for name, value := range claims {
-		out[name] = json.RawMessage(value)
+		out[name] = value
 	}
 	return out
 }
