@@ -13,7 +13,7 @@ type RevocationKind uint8
 const (
 	// RevokedToken: the token of this ID (Principal.TokenID), and its descendants.
 	RevokedToken RevocationKind = iota + 1
-	// RevokedSession: every token of this session (`sid`).
+	// RevokedSession: every token of one session (`sid`).
 	RevokedSession
 	// RevokedUser: the user's tokens that were originally issued at or before T.
 	RevokedUser
