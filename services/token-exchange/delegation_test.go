@@ -129,7 +129,7 @@ func TestDelegation(t *testing.T) {
 			w.send(w.as("billing"), exchange(first, "audience", "orders", "scope", "orders:read")).refused(t, 400, "invalid_scope")
 		},
 		"C17 C18 may_act": func(t *testing.T) {
-			for _, named := range []any{map[string]any{"sub": "client:billing"}, map[string]any{"sub": "client:orders", "client_id": "billing"}, map[string]any{"sub": "someone"}, map[string]any{}, "orders", []any{}} {
+			for _, named := range []any{map[string]any{"sub": "client:billing"}, map[string]any{"sub": "client:orders", "client_id": "billing"}, map[string]any{"sub": "someone"}, map[string]any{"sub": "orders"}, map[string]any{}, "orders", []any{}} {
 				refuse("invalid_request", w.user("u1", authntest.Claim("may_act", named)))(t)
 			}
 			allowed := w.user("u1", authntest.Claim("may_act", map[string]any{"sub": "client:orders"}))

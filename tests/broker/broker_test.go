@@ -81,7 +81,7 @@ func start(t *testing.T, as string) *world {
 	clients.WriteString("clients:\n")
 	for id, audience := range map[string]string{
 		"operator": `token-exchange: {scopes: ["` + api.AdminScope + `"]}`,
-		"reports":  `"` + devidp.DefaultSettings().TokenAudience + `": {scopes: [api_key_exchange]}`,
+		"reports":  `"` + devidp.DefaultSettings().TokenAudience + `": {scopes: [api_key_exchange, "reports:read"]}`,
 	} {
 		key, err := api.GenerateKey("test")
 		require.NoError(t, err)
@@ -170,6 +170,17 @@ func TestBroker_InFrontOfAutherAsPromised(t *testing.T) {
 	p, err := verifier.Verify(t.Context(), token)
 	require.NoError(t, err)
 	require.Equal(t, "apikey:shop-directory", p.ClientID(), "the upstream minted it, for the client's upstream key")
+
+	status, body = w.ask("reports", "scope", "reports:read")
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Equal(t, "invalid_scope", body["error"], "it is registered, and the upstream does not grant it")
+	status, body = w.ask("reports", "scope", "api_key_exchange openid")
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Equal(t, "invalid_scope", body["error"], "it is not registered")
+	status, body = w.ask("reports")
+	require.Equal(t, http.StatusOK, status, body)
+	require.Equal(t, "api_key_exchange", body["scope"], "who asks for none is told what the upstream gave")
+	require.Equal(t, token, body["access_token"])
 
 	w.idp.Stop()
 	status, body = w.ask("reports")

@@ -40,10 +40,19 @@ var chains = map[string]check{
 		for _, named := range []any{
 			map[string]any{"sub": "client:billing"}, map[string]any{"sub": "client:orders", "client_id": "billing"},
 			map[string]any{"sub": "billing"}, map[string]any{}, "client:orders", []any{}, null(),
+			// These may be a user, or a client of somebody else's.
+			map[string]any{"sub": "orders"}, map[string]any{"sub": "orders", "iss": d.issuer}, map[string]any{"sub": "orders", "client_id": "orders"},
+			map[string]any{"sub": "client:orders", "iss": d.IdP.Name()}, map[string]any{"client_id": "orders", "iss": d.IdP.Name()},
+			map[string]any{"sub": "client:orders", "kind": "user"},
 		} {
 			d.send(t, d.as("orders"), exchange(d.user("u1", mayAct(named)))).refused(t, 400, "invalid_request")
 		}
-		d.send(t, d.as("orders"), exchange(d.user("u1", mayAct(map[string]any{"sub": "client:orders"})))).token(t)
+		for _, named := range []any{
+			map[string]any{"sub": "client:orders"}, map[string]any{"client_id": "orders"},
+			map[string]any{"sub": "client:orders", "client_id": "orders", "iss": d.issuer},
+		} {
+			d.send(t, d.as("orders"), exchange(d.user("u1", mayAct(named)))).token(t)
+		}
 	},
 	"C18": func(t *testing.T, d *deployment) {
 		restricted := d.user("u1", mayAct(map[string]any{"sub": "client:orders"}))

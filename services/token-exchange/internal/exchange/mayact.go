@@ -9,8 +9,10 @@ import (
 )
 
 // mayAct reports whether a `may_act` claim names the client (RFC 8693, section
-// 4.4). A claim that says anything which cannot be checked here names nobody:
-// another issuer, a member that we do not know, a name twice.
+// 4.4). Its `sub` is the client's own, with the prefix that no user's has: a bare
+// client ID there could be some user's ID. As `client_id` it can be nothing else.
+// A claim that says anything which cannot be checked here names nobody: another
+// issuer, a member that we do not know, a name twice.
 func mayAct(claim stdjson.RawMessage, client *clients.Client, issuer string) bool {
 	var named struct {
 		Issuer   *string `json:"iss"`
@@ -26,8 +28,8 @@ func mayAct(claim stdjson.RawMessage, client *clients.Client, issuer string) boo
 	if named.ClientID != nil && *named.ClientID != client.ID {
 		return false
 	}
-	if named.Subject != nil {
-		return *named.Subject == client.Subject() || *named.Subject == client.ID
+	if named.Subject != nil && *named.Subject != client.Subject() {
+		return false
 	}
-	return named.ClientID != nil
+	return named.Subject != nil || named.ClientID != nil
 }

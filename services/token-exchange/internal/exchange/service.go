@@ -48,8 +48,8 @@ type Recorder interface {
 type Upstream interface {
 	// Mints says whether tokens for the audiences come from upstream.
 	Mints(target []string) bool
-	// Mint returns the upstream's token for a client. It has the scopes at
-	// least, or the error is an *oauth.Error.
+	// Mint returns the upstream's token for a client. It has the scopes that
+	// were asked for at least, or the error is an *oauth.Error.
 	Mint(ctx context.Context, clientID string, target, scopes []string) (*Issued, error)
 }
 
@@ -153,7 +153,9 @@ func (s *Service) issue(ctx context.Context, client *clients.Client, basis *Basi
 		return nil, err
 	}
 	if s.Upstream != nil && s.Upstream.Mints(target) {
-		issued, err := s.Upstream.Mint(ctx, client.ID, target, scopes)
+		// Who asks for no scope asks for whatever the upstream gives: its token
+		// cannot be made to say anything else.
+		issued, err := s.Upstream.Mint(ctx, client.ID, target, wanted)
 		if err == nil {
 			attempt.TokenID = issued.TokenID
 		}
