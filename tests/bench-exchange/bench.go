@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/shadowless/shadowless/internal/measure"
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/identity/localpostgres"
 	"github.com/shadowless/shadowless/services/token-exchange/api"
@@ -34,7 +36,7 @@ type bench struct {
 	postgres *localpostgres.Server
 	broker   *server.Server
 	key      string
-	started  []*process
+	started  []*measure.Process
 }
 
 var (
@@ -117,6 +119,21 @@ func (b *bench) floorTable(ctx context.Context, migratorURL string) error {
 	return err
 }
 
+// startProcess runs this program in a mode until the bench is closed, and waits
+// until ready answers.
+func (b *bench) startProcess(ctx context.Context, mode, ready string, environ ...string) (*measure.Process, error) {
+	p, err := measure.Start(filepath.Join(b.dir, mode+strconv.Itoa(len(b.started))+".log"), []string{mode},
+		append([]string{"ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true"}, environ...))
+	if err != nil {
+		return nil, err
+	}
+	b.started = append(b.started, p)
+	if err := p.Ready(ctx, ready); err != nil {
+		return nil, fmt.Errorf("%s: %w", mode, err)
+	}
+	return p, nil
+}
+
 func (b *bench) file(name, content string) (string, error) {
 	path := filepath.Join(b.dir, name)
 	return path, os.WriteFile(path, []byte(content), 0o600)
@@ -124,7 +141,7 @@ func (b *bench) file(name, content string) (string, error) {
 
 func (b *bench) close() {
 	for _, p := range b.started {
-		p.stop()
+		p.Stop()
 	}
 	if b.broker != nil {
 		b.broker.Shutdown()

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/shadowless/shadowless/internal/measure"
 )
 
 // generator sends the same request to a target, over and over.
@@ -80,35 +82,14 @@ func during(d time.Duration) func(int64) bool {
 // steady sends at a rate, whatever the answers do, and returns how long each took
 // from the moment at which it was due: waiting for a free connection counts.
 func (g *generator) steady(ctx context.Context, connections int, rate float64, d time.Duration) ([]time.Duration, error) {
-	count := int(rate * d.Seconds())
-	took := make([]time.Duration, count)
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var done sync.WaitGroup
-	start := time.Now()
-	for range connections {
-		done.Go(func() {
-			for failed.Load() == nil && ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= count {
-					return
-				}
-				due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-				time.Sleep(time.Until(due))
-				if err := g.send(ctx); err != nil {
-					failed.Store(&err)
-					return
-				}
-				took[i] = time.Since(due)
-			}
-		})
-	}
-	done.Wait()
-	if err := failed.Load(); err != nil {
-		return nil, *err
-	}
+	took := make([]time.Duration, int(rate*d.Seconds()))
+	err := measure.Steady(ctx, connections, rate, d, func(ctx context.Context, i int, due time.Time) error {
+		err := g.send(ctx)
+		took[i] = time.Since(due)
+		return err
+	})
 	slices.Sort(took)
-	return took, ctx.Err()
+	return took, err
 }
 
 // result of one target, a value a round.
@@ -126,7 +107,7 @@ func (r *result) measure(ctx context.Context, o options) error {
 	if _, err := g.full(ctx, o.connections, during(o.lasting/8)); err != nil { // warm
 		return err
 	}
-	before, err := r.target.process.cpu()
+	before, err := r.target.process.CPU()
 	if err != nil {
 		return err
 	}
@@ -136,7 +117,7 @@ func (r *result) measure(ctx context.Context, o options) error {
 		return err
 	}
 	took := time.Since(start)
-	after, err := r.target.process.cpu()
+	after, err := r.target.process.CPU()
 	if err != nil {
 		return err
 	}
@@ -156,10 +137,10 @@ func (r *result) latency(ctx context.Context, o options) error {
 	}
 	g := newGenerator(r.target, o.connections)
 	defer g.close()
-	latencies, err := g.steady(ctx, o.connections, median(r.perSecond)/2, 3*o.lasting)
+	latencies, err := g.steady(ctx, o.connections, measure.Median(r.perSecond)/2, 3*o.lasting)
 	if err != nil || len(latencies) == 0 {
 		return err
 	}
-	r.p50, r.p99 = append(r.p50, at(latencies, 0.5)), append(r.p99, at(latencies, 0.99))
+	r.p50, r.p99 = append(r.p50, measure.At(latencies, 0.5)), append(r.p99, measure.At(latencies, 0.99))
 	return nil
 }

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"text/tabwriter"
-	"time"
+
+	"github.com/shadowless/shadowless/internal/measure"
 )
 
 // report prints one table. Every number is the median of the rounds; what is in
@@ -27,10 +27,10 @@ func report(w io.Writer, o options, results []*result) {
 				share[i] = 100 * r.perCPUSecond[i] / floor.perCPUSecond[i]
 			}
 			fmt.Fprintf(table, "%s\t%s\t%.0f [%.0f–%.0f]\t%.0f %% [%.0f–%.0f]\t", algorithm, r.target.kind,
-				median(r.perCPUSecond), quantile(r.perCPUSecond, 0.25), quantile(r.perCPUSecond, 0.75), median(share), quantile(share, 0.25), quantile(share, 0.75))
+				measure.Median(r.perCPUSecond), measure.Quantile(r.perCPUSecond, 0.25), measure.Quantile(r.perCPUSecond, 0.75), measure.Median(share), measure.Quantile(share, 0.25), measure.Quantile(share, 0.75))
 			if len(r.p50) > 0 {
-				fmt.Fprintf(table, "%s, %s (at %.0f/s)\t%.1f", round(median(r.p50)), round(median(r.p99)), median(r.perSecond)/2,
-					float64(median(r.p99))/float64(median(r.p50)))
+				fmt.Fprintf(table, "%s, %s (at %.0f/s)\t%.1f", measure.Round(measure.Median(r.p50)), measure.Round(measure.Median(r.p99)), measure.Median(r.perSecond)/2,
+					float64(measure.Median(r.p99))/float64(measure.Median(r.p50)))
 			} else {
 				fmt.Fprint(table, "\t")
 			}
@@ -46,19 +46,6 @@ func pick(results []*result, algorithm, kind string) *result {
 	return results[i]
 }
 
-func median[T cmp.Ordered](values []T) T { return quantile(values, 0.5) }
-
-func quantile[T cmp.Ordered](values []T, q float64) T {
-	return at(slices.Sorted(slices.Values(values)), q)
-}
-
-// at a quantile of sorted values.
-func at[T any](sorted []T, q float64) T {
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
-
-func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-
 // memory exchanges many times with the first algorithm and tells what the service
 // holds on the way.
 func memory(ctx context.Context, w io.Writer, o options, results []*result) error {
@@ -67,13 +54,13 @@ func memory(ctx context.Context, w io.Writer, o options, results []*result) erro
 	defer g.close()
 	const steps = 10
 	for step := range steps + 1 {
-		resident, err := t.process.resident()
+		memory, err := t.process.Memory()
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(os.Stderr, "\rmemory: %d of %d exchanges", step*o.memory/steps, o.memory)
 		if step == 0 || step == 1 || step == steps/2 || step == steps {
-			fmt.Fprintf(w, "memory after %9d more exchanges: %5.1f MiB resident\n", step*o.memory/steps, float64(resident)/(1<<20))
+			fmt.Fprintf(w, "memory after %9d more exchanges: %5.1f MiB resident\n", step*o.memory/steps, float64(memory.Resident)/(1<<20))
 		}
 		if step == steps {
 			break

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/shadowless/shadowless/internal/measure"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	"github.com/shadowless/shadowless/services/token-exchange/api"
@@ -23,7 +24,7 @@ type target struct {
 	algorithm string
 	url       string
 	key       string
-	process   *process
+	process   *measure.Process
 }
 
 func (t *target) name() string { return t.algorithm + ", " + t.kind }
@@ -61,7 +62,7 @@ func (b *bench) targets(ctx context.Context, o options) ([]*target, error) {
 	return out, nil
 }
 
-func (b *bench) startFloors(ctx context.Context, o options) (p *process, at, inside string, err error) {
+func (b *bench) startFloors(ctx context.Context, o options) (p *measure.Process, at, inside string, err error) {
 	url, migrator, err := b.database(ctx, "floor")
 	if err != nil {
 		return nil, "", "", err
