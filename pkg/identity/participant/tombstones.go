@@ -85,6 +85,10 @@ func (t *Tombstones) KeyID() string { return t.keys[0].id }
 // Hash returns the keyed hash of a user ID under the current key.
 func (t *Tombstones) Hash(userID string) []byte { return t.keys[0].hash(userID) }
 
+// Hashes returns the keyed hash of a user ID under every key, the current one
+// first: whatever was stored under one of them is found by it.
+func (t *Tombstones) Hashes(userID string) [][]byte { return t.hashes(userID) }
+
 func (k tombstoneKey) hash(userID string) []byte {
 	mac := hmac.New(sha256.New, k.secret)
 	mac.Write([]byte(userID))
