@@ -32,6 +32,7 @@ type Config struct {
 	SigningRotateEvery   time.Duration `env:"TOKEN_EXCHANGE_SIGNING_ROTATE_EVERY" envDefault:"720h" doc:"how long a signing key signs"`
 	SigningRetainFor     time.Duration `env:"TOKEN_EXCHANGE_SIGNING_RETAIN_FOR" envDefault:"1440h" doc:"how long a signing key stays published after its successor took over"`
 	SigningPublishAhead  time.Duration `env:"TOKEN_EXCHANGE_SIGNING_PUBLISH_AHEAD" envDefault:"24h" doc:"how long a signing key is published before it signs"`
+	SigningEmergencyLead time.Duration `env:"TOKEN_EXCHANGE_SIGNING_EMERGENCY_LEAD" envDefault:"15s" doc:"how long after the command an emergency rotation takes effect, and for how long a replica signs without reading the keys; the same on every replica"`
 	UserinfoURL          string        `env:"TOKEN_EXCHANGE_USERINFO_URL" doc:"the identity provider's userinfo endpoint; without it opaque tokens are refused at the front door"`
 	MaxStaleness         time.Duration `env:"TOKEN_EXCHANGE_MAX_STALENESS" envDefault:"15s" doc:"subject tokens are refused (503) when revocations are known longer ago than this"`
 	Mode                 string        `env:"TOKEN_EXCHANGE_MODE" envDefault:"issuer" doc:"issuer: this service mints tokens; broker: it exchanges its clients' keys at TOKEN_EXCHANGE_UPSTREAM_URL"`
@@ -121,6 +122,7 @@ func (c Config) schedule() signing.Schedule {
 	return signing.Schedule{
 		Algorithm: c.SigningAlgorithm, RotateEvery: c.SigningRotateEvery,
 		RetainFor: c.SigningRetainFor, PublishAhead: c.SigningPublishAhead,
+		EmergencyLead: c.SigningEmergencyLead,
 	}
 }
 

@@ -44,10 +44,6 @@ const Name = "token-exchange"
 // Prefix of its own environment variables.
 const Prefix = "TOKEN_EXCHANGE_"
 
-// rotationInterval is how often keys are looked at: often enough for another
-// replica's emergency rotation to be known here before it takes effect.
-const rotationInterval = signing.EmergencyLead / 5
-
 // Run serves token-exchange until ctx ends, then lets requests and consumers finish.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	s, err := load(cfg)
@@ -129,7 +125,7 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 		return nil, fmt.Errorf("consume identity events: %w", err)
 	}
 	declared := newDeclaration(registry, s.hashes, s.clients, m.Logger)
-	m.Go("signing keys", func(ctx context.Context) error { return ring.Run(ctx, rotationInterval) })
+	m.Go("signing keys", ring.Run)
 	m.Go("clients file", declared.Run)
 	m.Go("audit", records.Run)
 	m.Go("audit retention", retention.Run)

@@ -134,7 +134,8 @@ func start(t *testing.T, options ...option) *world {
 		KeyEncryptionKeyFile: w.file("encryption.key", api.GenerateSecretKey("e1")),
 		KeyLabel:             "test", SigningAlgorithm: "ES256",
 		SigningRotateEvery: 720 * time.Hour, SigningRetainFor: 1440 * time.Hour, SigningPublishAhead: 24 * time.Hour,
-		UserinfoURL: w.userinfo.server.URL, MaxStaleness: 15 * time.Second,
+		SigningEmergencyLead: 3 * time.Second,
+		UserinfoURL:          w.userinfo.server.URL, MaxStaleness: 15 * time.Second,
 	}
 	if s.change != nil {
 		s.change(&w.config)

@@ -51,6 +51,10 @@ type replica struct {
 	service *meshtest.Service
 }
 
+// emergencyLead is shorter than the default, so that nobody waits for long; what
+// is held to it is the same.
+const emergencyLead = 3 * time.Second
+
 type change func(*tokenexchange.Config)
 
 // deploy starts two replicas.
@@ -82,7 +86,8 @@ func prepare(t *testing.T, changes ...change) *deployment {
 		KeyEncryptionKeyFile: d.file("encryption.key", api.GenerateSecretKey("e1")),
 		KeyLabel:             "test", SigningAlgorithm: "ES256", Mode: tokenexchange.ModeIssuer,
 		SigningRotateEvery: 720 * time.Hour, SigningRetainFor: 1440 * time.Hour, SigningPublishAhead: 24 * time.Hour,
-		MaxStaleness: 15 * time.Second, Audit: tokenexchange.AuditBatched, AuditRetention: 8760 * time.Hour,
+		SigningEmergencyLead: emergencyLead,
+		MaxStaleness:         15 * time.Second, Audit: tokenexchange.AuditBatched, AuditRetention: 8760 * time.Hour,
 	}
 	for _, c := range changes {
 		c(&d.config)

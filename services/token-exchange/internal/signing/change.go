@@ -27,11 +27,6 @@ func (c Change) IsZero() bool { return len(c.Created)+len(c.Changed)+len(c.Remov
 // Plan is what a Store carries out: see Store.Rotate.
 type Plan func(keys []Record) (Change, error)
 
-// EmergencyLead is how long after the command an emergency rotation takes
-// effect, on every replica at once. No replica signs that has read the keys
-// longer ago than this, so none can miss it.
-const EmergencyLead = 15 * time.Second
-
 // scheduled is what is due: a new key, an old one's end, a sealing under a key
 // that is no longer the current one.
 func (r *Ring) scheduled(ctx context.Context, keys []Record) (c Change, err error) {
@@ -91,7 +86,7 @@ func (r *Ring) Announce(ctx context.Context, by string) error {
 func (r *Ring) Replace(ctx context.Context, by string) error {
 	return r.change(ctx, func(keys []Record) (Change, error) {
 		c, now := Change{By: by, Action: "signing.replace"}, r.instant()
-		from := now.Add(EmergencyLead)
+		from := now.Add(r.schedule.EmergencyLead)
 		for _, k := range keys {
 			if k.RetiresAt.IsZero() || k.RetiresAt.After(from) {
 				k.RetiresAt = from

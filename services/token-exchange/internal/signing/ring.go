@@ -78,10 +78,9 @@ func (r *Ring) due(keys []Record) bool {
 // retryEvery is how soon a rotation that failed is tried again.
 const retryEvery = time.Second
 
-// Run rotates now and then every interval, until ctx ends; at least often enough
-// for another replica's emergency rotation to be known before it takes effect.
-func (r *Ring) Run(ctx context.Context, interval time.Duration) error {
-	interval = min(interval, EmergencyLead/5)
+// Run rotates now and then every Schedule.ReadEvery, until ctx ends.
+func (r *Ring) Run(ctx context.Context) error {
+	interval := r.schedule.ReadEvery()
 	for {
 		wait := interval
 		if err := r.Rotate(ctx); err != nil && ctx.Err() == nil {
@@ -143,20 +142,13 @@ func (r *Ring) install(next *state) {
 // Loaded is closed once there are keys.
 func (r *Ring) Loaded() <-chan struct{} { return r.loaded }
 
-// KeySet is the JWKS document and its entity tag; false before the first load.
-func (r *Ring) KeySet() (document []byte, etag string, ok bool) {
+// KeySet is what is published now; false before the first load.
+func (r *Ring) KeySet() (KeySet, bool) {
 	s := r.state.Load()
 	if s == nil {
-		return nil, "", false
+		return KeySet{}, false
 	}
-	now := r.now()
-	v := s.views[0]
-	for _, later := range s.views[1:] {
-		if !later.from.After(now) {
-			v = later
-		}
-	}
-	return v.document, v.etag, true
+	return keySetAt(s.views, r.now()), true
 }
 
 // Keys lists the keys without their private parts, in the order in which they
@@ -190,7 +182,7 @@ func (r *Ring) current() (*Key, error) {
 		return nil, ErrNoKey
 	}
 	now := r.now()
-	if now.Sub(s.readAt) >= EmergencyLead {
+	if now.Sub(s.readAt) >= r.schedule.EmergencyLead {
 		return nil, ErrStale
 	}
 	for _, key := range slices.Backward(s.keys) {

@@ -7,8 +7,16 @@ import (
 	"time"
 )
 
-// MaxAge is how long others may cache the key set.
-const MaxAge = 5 * time.Minute
+const (
+	// MaxAge is how long others may cache the key set.
+	MaxAge = 5 * time.Minute
+	// AlertMaxAge takes its place for AlertFor after an emergency rotation: who
+	// had to end keys once may have to do it again soon.
+	AlertMaxAge = 15 * time.Second
+	AlertFor    = time.Hour
+
+	minEmergencyLead = time.Second
+)
 
 // Schedule is when keys come and go.
 type Schedule struct {
@@ -16,6 +24,21 @@ type Schedule struct {
 	RotateEvery  time.Duration // how long a key signs
 	RetainFor    time.Duration // how long it is published after its successor took over
 	PublishAhead time.Duration // how long it is published before it signs
+	// EmergencyLead is how long after the command an emergency rotation takes
+	// effect, on every replica at once. No replica signs that has read the keys
+	// longer ago than this, so none can miss it: it must be the same on all.
+	EmergencyLead time.Duration
+}
+
+// ReadEvery is how often a replica must read the keys to keep signing, and to
+// know of another's emergency rotation well before it takes effect.
+func (s Schedule) ReadEvery() time.Duration { return s.EmergencyLead / 5 }
+
+// emergency reports whether a key was made by an emergency rotation: no other
+// key waits so shortly to sign.
+func (r Record) emergency() bool {
+	wait := r.ActivatesAt.Sub(r.CreatedAt)
+	return wait > 0 && wait < 2*MaxAge
 }
 
 // Faults lists what is wrong with the schedule. minLife is the longest life of
@@ -30,6 +53,9 @@ func (s Schedule) Faults(minLife time.Duration) []error {
 	}
 	if s.RotateEvery <= s.PublishAhead {
 		faults = append(faults, errors.New("keys must sign for longer than they are published ahead"))
+	}
+	if s.EmergencyLead < minEmergencyLead || s.EmergencyLead > MaxAge {
+		faults = append(faults, fmt.Errorf("an emergency rotation must take effect between %s and %s after the command", minEmergencyLead, MaxAge))
 	}
 	if s.RetainFor < minLife+MaxAge {
 		faults = append(faults, fmt.Errorf("keys must be kept for at least %s: tokens that they signed live that long", minLife+MaxAge))

@@ -34,10 +34,13 @@ func TestReplace_EveryReplicaAtOnce(t *testing.T) {
 	require.Equal(t, first, signer)
 	next := withNew[1] // between the one that signs and the one that was announced
 	require.NotContains(t, published, next)
-	_, etag, _ := a.KeySet()
+	before, _ := a.KeySet()
+	require.Equal(t, schedule.EmergencyLead, before.MaxAge, "nobody keeps the old keys beyond their end")
 
-	c.Advance(signing.EmergencyLead - time.Second)
+	c.Advance(schedule.EmergencyLead - time.Second)
 	require.NoError(t, a.Rotate(ctx))
+	last, _ := a.KeySet()
+	require.Equal(t, time.Second, last.MaxAge)
 	_, signer = kids(t, a)
 	require.Equal(t, first, signer)
 	_, signer = kids(t, b)
@@ -47,8 +50,9 @@ func TestReplace_EveryReplicaAtOnce(t *testing.T) {
 	published, signer = kids(t, a)
 	require.Equal(t, []string{next}, published, "without another read")
 	require.Equal(t, next, signer)
-	_, changed, _ := a.KeySet()
-	require.NotEqual(t, etag, changed)
+	after, _ := a.KeySet()
+	require.NotEqual(t, before.ETag, after.ETag)
+	require.Equal(t, signing.AlertMaxAge, after.MaxAge)
 	require.ErrorIs(t, b.Ready(), signing.ErrStale, "b signs nothing until it has read the keys")
 	_, err := b.Sign("at+jwt", map[string]any{})
 	require.ErrorIs(t, err, signing.ErrStale)
@@ -61,6 +65,13 @@ func TestReplace_EveryReplicaAtOnce(t *testing.T) {
 	require.NoError(t, db.Pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM signing_keys), (SELECT count(*) FROM changes WHERE actor = 'operator')`).Scan(&rows, &changes))
 	require.Equal(t, 1, rows, "nothing is left of a key that others may know")
 	require.Equal(t, 2, changes)
+
+	c.Advance(signing.AlertFor - time.Second)
+	alert, _ := b.KeySet()
+	require.Equal(t, signing.AlertMaxAge, alert.MaxAge)
+	c.Advance(time.Second)
+	calm, _ := b.KeySet()
+	require.Equal(t, signing.MaxAge, calm.MaxAge)
 }
 
 // TestReplace_AgainBeforeItTookEffect ends the first new key too.

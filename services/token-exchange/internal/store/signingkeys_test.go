@@ -23,7 +23,7 @@ import (
 
 const day = 24 * time.Hour
 
-var schedule = signing.Schedule{Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: day}
+var schedule = signing.Schedule{Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: day, EmergencyLead: 15 * time.Second}
 
 type clock struct {
 	mu  sync.Mutex
@@ -61,10 +61,10 @@ func newRing(db *identitytest.Database, s *keyring.Ring, sched signing.Schedule,
 
 func kids(t *testing.T, r *signing.Ring) (published []string, signer string) {
 	t.Helper()
-	raw, _, ok := r.KeySet()
+	document, ok := r.KeySet()
 	require.True(t, ok)
 	var set struct{ Keys []signing.JWK }
-	require.NoError(t, json.Unmarshal(raw, &set))
+	require.NoError(t, json.Unmarshal(document.Document, &set))
 	for _, k := range set.Keys {
 		published = append(published, k.KeyID)
 	}
@@ -80,8 +80,20 @@ func kids(t *testing.T, r *signing.Ring) (published []string, signer string) {
 // TestRotate_PublishesBeforeItSigns also is statement G6.
 func TestRotate_PublishesBeforeItSigns(t *testing.T) {
 	t.Parallel()
+	for _, algorithm := range signing.Algorithms {
+		t.Run(algorithm, func(t *testing.T) {
+			t.Parallel()
+			publishesBeforeItSigns(t, algorithm)
+		})
+	}
+}
+
+func publishesBeforeItSigns(t *testing.T, algorithm string) {
+	t.Helper()
 	ctx, db, c := context.Background(), database(t), &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	r := newRing(db, secrets(t, "a"), schedule, c)
+	own := schedule
+	own.Algorithm = algorithm
+	r := newRing(db, secrets(t, "a"), own, c)
 	require.ErrorIs(t, r.Ready(), signing.ErrNoKey)
 	require.NoError(t, r.Rotate(ctx))
 	published, first := kids(t, r)
@@ -117,6 +129,12 @@ func TestRotate_PublishesBeforeItSigns(t *testing.T) {
 	published, _ = kids(t, r)
 	require.NotContains(t, published, first)
 	require.Contains(t, published, second)
+	keys, _ := r.Keys()
+	for _, k := range keys {
+		require.Equal(t, algorithm, k.Algorithm)
+	}
+	set, _ := r.KeySet()
+	require.Equal(t, signing.MaxAge, set.MaxAge, "the schedule is no reason to hurry anybody")
 }
 
 func TestRotate_ANewAlgorithmIsPublishedFirst(t *testing.T) {
@@ -195,10 +213,12 @@ func TestSchedule_RefusesWhatWouldBreakVerification(t *testing.T) {
 	life := 15 * time.Minute
 	require.Empty(t, schedule.Faults(life))
 	for name, bad := range map[string]signing.Schedule{
-		"algorithm": {Algorithm: "HS256", RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: day},
-		"ahead":     {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: time.Minute},
-		"every":     {Algorithm: signing.ES256, RotateEvery: day, RetainFor: 60 * day, PublishAhead: day},
-		"retain":    {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: life, PublishAhead: day},
+		"algorithm":  {Algorithm: "HS256", RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: day, EmergencyLead: time.Second},
+		"ahead":      {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: time.Minute, EmergencyLead: time.Second},
+		"every":      {Algorithm: signing.ES256, RotateEvery: day, RetainFor: 60 * day, PublishAhead: day, EmergencyLead: time.Second},
+		"retain":     {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: life, PublishAhead: day, EmergencyLead: time.Second},
+		"no lead":    {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: day},
+		"long ahead": {Algorithm: signing.ES256, RotateEvery: 30 * day, RetainFor: 60 * day, PublishAhead: day, EmergencyLead: time.Hour},
 	} {
 		require.Len(t, bad.Faults(life), 1, name)
 	}

@@ -50,13 +50,13 @@ func (o *OwnKeys) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
-	document, etag, ok := o.keys.KeySet()
+	set, ok := o.keys.KeySet()
 	if !ok {
 		return nil, errors.New("the own key set is not loaded")
 	}
 	return &http.Response{
 		Status: http.StatusText(http.StatusOK), StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}, "Etag": {etag}},
-		Body:   io.NopCloser(bytes.NewReader(document)), ContentLength: int64(len(document)), Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}, "Etag": {set.ETag}},
+		Body:   io.NopCloser(bytes.NewReader(set.Document)), ContentLength: int64(len(set.Document)), Request: r,
 	}, nil
 }

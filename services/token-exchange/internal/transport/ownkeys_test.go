@@ -9,13 +9,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/transport"
 )
 
 type set struct{ loaded chan struct{} }
 
-func (s set) KeySet() ([]byte, string, bool) { return []byte(`{"keys":[]}`), `"tag"`, true }
-func (s set) Loaded() <-chan struct{}        { return s.loaded }
+func (s set) KeySet() (signing.KeySet, bool) {
+	return signing.KeySet{Document: []byte(`{"keys":[]}`), ETag: `"tag"`}, true
+}
+func (s set) Loaded() <-chan struct{} { return s.loaded }
+
 func get(ctx context.Context, rt http.RoundTripper, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

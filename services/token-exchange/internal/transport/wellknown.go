@@ -25,37 +25,39 @@ const (
 	MetadataPath      = "/.well-known/oauth-authorization-server"
 )
 
-// KeySet gives the JWKS document and its entity tag.
+// KeySet gives the JWKS document; false before there is one.
 type KeySet interface {
-	KeySet() (document []byte, etag string, ok bool)
+	KeySet() (signing.KeySet, bool)
 }
 
 // JWKS serves the public keys (RFC 7517).
 func JWKS(keys KeySet) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		document, etag, ok := keys.KeySet()
+		set, ok := keys.KeySet()
 		if !ok {
 			problem.Write(w, r, problem.ErrUnavailable.After(time.Second).Because(signing.ErrNoKey))
 			return
 		}
-		writeCached(w, r, document, etag)
+		writeCached(w, r, set)
 	})
 }
 
-func writeCached(w http.ResponseWriter, r *http.Request, document []byte, etag string) {
+func writeCached(w http.ResponseWriter, r *http.Request, set signing.KeySet) {
 	h := w.Header()
-	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(signing.MaxAge/time.Second)))
-	h.Set("ETag", etag)
+	// No cache may serve it for longer, not even while this service is down (RFC
+	// 9111, section 5.2.2.2): it could name keys that were ended.
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(set.MaxAge/time.Second))+", must-revalidate")
+	h.Set("ETag", set.ETag)
 	h.Set("X-Content-Type-Options", "nosniff")
 	for tag := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == set.ETag || tag == "*" {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
 	}
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(document)))
-	_, _ = w.Write(document) // the connection may be gone
+	h.Set("Content-Length", strconv.Itoa(len(set.Document)))
+	_, _ = w.Write(set.Document) // the connection may be gone
 }
 
 // metadata is RFC 8414, section 2. response_types_supported is required there,
@@ -110,8 +112,8 @@ func Metadata(issuer string, grantTypes, assertions []string) (http.Handler, err
 		return nil, fmt.Errorf("encode the metadata: %w", err)
 	}
 	sum := sha256.Sum256(document)
-	etag := fmt.Sprintf(`"%x"`, sum[:16])
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeCached(w, r, document, etag) }), nil
+	cached := signing.KeySet{Document: document, ETag: fmt.Sprintf(`"%x"`, sum[:16]), MaxAge: signing.MaxAge}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { writeCached(w, r, cached) }), nil
 }
 
 // Front stands before the routes. It answers other methods in the language of
