@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,7 +45,10 @@ func sample(c identity.Contract) identity.Event {
 		ID: "0198c0de-0000-7000-8000-000000000000", Source: "/identity-relay", Type: c.Type, Version: 1<<63 - 1, UserID: "auth0|a b",
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), SessionID: "s1", ErasureID: "0198c0de-0000-7000-8000-000000000001",
 	}
-	if c.Data != nil {
+	switch c.Data {
+	case reflect.TypeFor[identity.Rekeying]():
+		e.Data = json.RawMessage(`{"rekey_id":"0198c0de-0000-7000-8000-000000000002","new_user_id":"auth0|c d"}`)
+	case reflect.TypeFor[identity.AccessChange]():
 		e.Data = json.RawMessage(`{"entity_type":"client_shop:order","entity_id":"*","relation":"customer","change":"granted"}`)
 	}
 	return e

@@ -22,6 +22,12 @@ type AccessChange struct {
 	Change     string `json:"change" doc:"what happened: granted, revoked or condition_updated; ignore others"`
 }
 
+// Rekeying is the Data of user.rekeyed.
+type Rekeying struct {
+	RekeyID   string `json:"rekey_id" doc:"which rekeying it is; the receipt quotes it"`
+	NewUserID string `json:"new_user_id" doc:"the user's ID from now on, as opaque as the old one in user_id; up to 255 bytes of UTF-8"`
+}
+
 // Contract describes one event type.
 type Contract struct {
 	Type string
@@ -47,6 +53,10 @@ func Contracts() []Contract {
 		{Type: TypeAccessChanged, Summary: "A user was granted or lost access; tokens say what counts.", Required: user, Data: reflect.TypeFor[AccessChange]()},
 		{Type: TypeErasureRequested, Summary: "Every participant must erase the user and answer with a receipt.", Required: []string{"user_id", "erasure_id"}},
 		{Type: TypeErasureReadmitted, Summary: "A user who was erased may come back under the same ID.", Required: []string{"user_id", "erasure_id"}},
+		{
+			Type: TypeUserRekeyed, Required: user, Data: reflect.TypeFor[Rekeying](),
+			Summary: "A user has another ID now: every participant moves what it holds and answers with a receipt; the old ID is refused from then on.",
+		},
 	}
 }
 

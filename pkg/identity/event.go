@@ -18,6 +18,7 @@ const (
 	TypeUserSignedOut     = "user.signed_out"
 	TypeErasureRequested  = "erasure.requested"
 	TypeErasureReadmitted = "erasure.readmitted"
+	TypeUserRekeyed       = "user.rekeyed"
 )
 
 // MaxEventBytes is the largest encoded event that [Decode] reads and [Encode]

@@ -30,6 +30,8 @@ func (p *Participant) handle(ctx context.Context, tx pgx.Tx, m mailbox.Message, 
 		return p.erase(ctx, tx, e, steps)
 	case identity.TypeErasureReadmitted:
 		return p.readmit(ctx, tx, e)
+	case identity.TypeUserRekeyed:
+		return p.rekey(ctx, tx, e)
 	default:
 		return nil // a type of the same family that a later version added
 	}

@@ -21,19 +21,15 @@ func (p *Participant) UserIDs(ctx context.Context, after string, limit int) (ids
 	if limit < 1 || limit > MaxUserIDs {
 		limit = MaxUserIDs
 	}
-	rows, err := p.config.Pool.Query(ctx, `SELECT id FROM (`+p.config.Manifest.held()+`) AS held
-		WHERE id > $1 COLLATE "C" ORDER BY id COLLATE "C" LIMIT $2`, after, limit)
+	places, err := p.config.Manifest.places(ctx, p.config.Pool)
 	if err != nil {
-		return nil, "", fmt.Errorf("list user IDs: %w", err)
+		return nil, "", err
 	}
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	all, next, err := page(ctx, p.config.Pool, places, after, limit)
 	if err != nil {
-		return nil, "", fmt.Errorf("list user IDs: %w", err)
+		return nil, "", err
 	}
-	if len(all) == limit {
-		next = all[len(all)-1]
-	}
-	erased, err := p.erased(ctx, all)
+	erased, err := p.tombstones.erased(ctx, p.config.Pool, all)
 	if err != nil {
 		return nil, "", err
 	}
@@ -45,43 +41,17 @@ func (p *Participant) UserIDs(ctx context.Context, after string, limit int) (ids
 	return ids, next, nil
 }
 
-// held selects every user ID of the manifest once.
-func (m *Manifest) held() string {
-	var selects []string
-	for _, t := range m.Tables {
-		table := pgx.Identifier(strings.Split(t.Name, ".")).Sanitize()
-		for _, c := range t.Columns {
-			if c.Key != "" {
-				continue // found by another column, which is declared too or is this one's key alone
-			}
-			id := pgx.Identifier{c.Name}.Sanitize()
-			if len(c.Path) > 0 {
-				id += " #>> '{" + strings.Join(c.Path, ",") + "}'"
-			}
-			where := id + " IS NOT NULL"
-			if c.Where != "" {
-				where += " AND (" + c.Where + ")"
-			}
-			selects = append(selects, "SELECT "+id+` COLLATE "C" AS id FROM `+table+" WHERE "+where)
-		}
-	}
-	if len(selects) == 0 {
-		return `SELECT NULL::text COLLATE "C" AS id WHERE false`
-	}
-	return strings.Join(selects, " UNION ")
-}
-
 // erased tells for each ID whether it has a tombstone here.
-func (p *Participant) erased(ctx context.Context, ids []string) ([]bool, error) {
+func (t *Tombstones) erased(ctx context.Context, db querier, ids []string) ([]bool, error) {
 	hashes := make([][]byte, 0, len(ids))
 	owner := map[string]int{}
 	for i, id := range ids {
-		for _, h := range p.tombstones.hashes(id) {
+		for _, h := range t.hashes(id) {
 			hashes = append(hashes, h)
 			owner[string(h)] = i
 		}
 	}
-	rows, err := p.config.Pool.Query(ctx, `SELECT hash FROM participant_tombstones WHERE hash = ANY($1) AND NOT lifted`, hashes)
+	rows, err := db.Query(ctx, `SELECT hash FROM participant_tombstones WHERE hash = ANY($1) AND NOT lifted`, hashes)
 	if err != nil {
 		return nil, fmt.Errorf("look for tombstones: %w", err)
 	}

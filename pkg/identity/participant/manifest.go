@@ -43,6 +43,12 @@ type Manifest struct {
 type Table struct {
 	Name    string   `yaml:"table"`
 	Columns []Column `yaml:"columns"`
+	// Withhold are columns that an export of the user's rows leaves out.
+	Withhold []Withheld `yaml:"withhold,omitempty"`
+	// Children are tables whose rows belong to this one's in an export.
+	Children []Child `yaml:"children,omitempty"`
+	// Rekey says how the rows follow their user to another ID.
+	Rekey Rekey `yaml:"rekey,omitempty"`
 }
 
 // Column is what happens to one column of a table.
@@ -108,6 +114,7 @@ func (m *Manifest) faults() []error {
 		if len(t.Columns) == 0 {
 			fault("table %s: no columns", t.Name)
 		}
+		faults = append(faults, t.useFaults()...)
 		for _, c := range t.Columns {
 			for _, problem := range c.problems() {
 				fault("%s.%s: %s", t.Name, c.Name, problem)

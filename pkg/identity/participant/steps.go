@@ -83,15 +83,18 @@ func (m *Manifest) steps(ctx context.Context, pool *pgxpool.Pool) ([]step, error
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("%w: %w", ErrManifest, errors.Join(faults...))
 	}
+	if err := m.useFaults(ctx, pool); err != nil {
+		return nil, err
+	}
 	return all, nil
 }
 
-func tableFacts(ctx context.Context, pool *pgxpool.Pool, table string) (map[string]columnFacts, error) {
+func tableFacts(ctx context.Context, db querier, table string) (map[string]columnFacts, error) {
 	schema, name, qualified := strings.Cut(table, ".")
 	if !qualified {
 		schema, name = "", table
 	}
-	rows, err := pool.Query(ctx, `SELECT column_name, data_type, udt_name, is_nullable = 'YES', coalesce(character_maximum_length, 0)
+	rows, err := db.Query(ctx, `SELECT column_name, data_type, udt_name, is_nullable = 'YES', coalesce(character_maximum_length, 0)
 		FROM information_schema.columns
 		WHERE table_name = $1 AND (table_schema = $2 OR $2 = '' AND table_schema = (
 			SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(quote_ident($1))))`,
