@@ -44,22 +44,26 @@ func (p *Participant) erase(ctx context.Context, tx pgx.Tx, e identity.Event, st
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockID(e.UserID)); err != nil {
 		return fmt.Errorf("lock the user: %w", err)
 	}
-	var answered []byte
-	err := tx.QueryRow(ctx, `SELECT receipt::text FROM participant_receipts WHERE erasure_id = $1`, e.ErasureID).Scan(&answered)
-	if err == nil {
-		return p.send(ctx, tx, e.ErasureID, answered)
+	earlier, err := p.answered(ctx, tx, e.ErasureID)
+	if err != nil {
+		return err
 	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("look for the receipt: %w", err)
+	if earlier != nil && earlier.Request >= e.Version {
+		return p.send(ctx, tx, earlier.raw)
 	}
 	if err := p.bury(ctx, tx, e); err != nil {
 		return err
 	}
 	receipt := Receipt{
-		ErasureID: e.ErasureID, Participant: p.config.Name, Manifest: p.config.Manifest.sum,
+		ErasureID: e.ErasureID, Participant: p.config.Name, Manifest: p.config.Manifest.sum, Request: e.Version,
 		At: time.Now().UTC().Truncate(time.Microsecond),
 	}
-	if receipt.Columns, err = work(ctx, tx, steps, e.UserID, receipt.At); err != nil {
+	// What is kept from the erasure on is not kept longer for being asked again.
+	since := receipt.At
+	if earlier != nil {
+		since = earlier.since.UTC()
+	}
+	if receipt.Columns, err = work(ctx, tx, steps, e.UserID, since); err != nil {
 		return err
 	}
 	if p.config.OnErase != nil {
@@ -71,18 +75,44 @@ func (p *Participant) erase(ctx context.Context, tx pgx.Tx, e identity.Event, st
 	if err != nil {
 		return fmt.Errorf("encode receipt: %w", err)
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO participant_receipts (erasure_id, receipt) VALUES ($1, $2)`, e.ErasureID, string(raw)); err != nil {
+	_, err = tx.Exec(ctx, `INSERT INTO participant_receipts (erasure_id, receipt) VALUES ($1, $2)
+		ON CONFLICT (erasure_id) DO UPDATE SET receipt = excluded.receipt`, e.ErasureID, string(raw))
+	if err != nil {
 		return fmt.Errorf("keep the receipt: %w", err)
 	}
-	return p.send(ctx, tx, e.ErasureID, raw)
+	return p.send(ctx, tx, raw)
 }
 
-func (p *Participant) send(ctx context.Context, tx pgx.Tx, erasureID string, receipt []byte) error {
+// answer is an earlier one to the same erasure, with the time of the first.
+type answer struct {
+	Receipt
+	raw   []byte
+	since time.Time
+}
+
+func (p *Participant) answered(ctx context.Context, tx pgx.Tx, erasureID string) (*answer, error) {
+	var a answer
+	err := tx.QueryRow(ctx, `SELECT receipt::text, created_at FROM participant_receipts WHERE erasure_id = $1`, erasureID).Scan(&a.raw, &a.since)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the receipt: %w", err)
+	}
+	if err := json.Unmarshal(a.raw, &a.Receipt); err != nil {
+		return nil, fmt.Errorf("read the receipt: %w", err)
+	}
+	return &a, nil
+}
+
+func (p *Participant) send(ctx context.Context, tx pgx.Tx, receipt []byte) error {
 	return mailbox.Enqueue(ctx, tx, mailbox.Message{
-		ID:      uuid.NewSHA1(receiptSpace, []byte(p.config.Name+"\x00"+erasureID)).String(),
-		Subject: ReceiptSubjectPrefix + p.config.Name,
-		Payload: receipt,
+		ID: p.messageID(receipt), Subject: ReceiptSubjectPrefix + p.config.Name, Payload: receipt,
 	})
+}
+
+func (p *Participant) messageID(receipt []byte) string {
+	return uuid.NewSHA1(receiptSpace, append([]byte(p.config.Name+"\x00"), receipt...)).String()
 }
 
 // bury sets the tombstone, unless the user was readmitted later: then erasing
@@ -169,8 +199,8 @@ func work(ctx context.Context, tx pgx.Tx, steps []step, userID string, at time.T
 
 // recount fills in what is left and refuses a remainder that should not be.
 func (s step) recount(ctx context.Context, tx pgx.Tx, userID string, at time.Time, r *ColumnResult) error {
-	var since *time.Time
-	if err := tx.QueryRow(ctx, s.count, userID).Scan(&r.Remaining, &since); err != nil {
+	var until *time.Time
+	if err := tx.QueryRow(ctx, s.count, userID).Scan(&r.Remaining, &until); err != nil {
 		return fmt.Errorf("count %s.%s: %w", s.table, s.column.Name, err)
 	}
 	if s.column.Disposition != Retain {
@@ -181,11 +211,11 @@ func (s step) recount(ctx context.Context, tx pgx.Tx, userID string, at time.Tim
 	}
 	r.Rows = r.Remaining
 	if r.Remaining > 0 {
-		if since == nil {
-			since = &at
+		end := s.column.Retention.After(at)
+		if until != nil {
+			end = until.UTC()
 		}
-		until := s.column.Retention.After(since.UTC())
-		r.LegalReason, r.RetainedUntil = s.column.LegalReason, &until
+		r.LegalReason, r.RetainedUntil = s.column.LegalReason, &end
 	}
 	return nil
 }

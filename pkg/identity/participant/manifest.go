@@ -72,6 +72,9 @@ type Column struct {
 	// Since is the date or timestamp column from which Retention counts, per
 	// row. Without it, retention counts from the erasure.
 	Since string `yaml:"since,omitempty"`
+	// Then is what happens to a row when its retention has ended: erase, the
+	// default, or pseudonymise, for rows that others refer to.
+	Then Disposition `yaml:"then,omitempty"`
 }
 
 var identifierPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
@@ -145,7 +148,7 @@ func (c Column) problems() []string {
 			problems = append(problems, "path steps must be plain member names")
 		}
 	}
-	retains := c.LegalReason != "" || c.Retention != (Period{}) || c.Since != ""
+	retains := c.LegalReason != "" || c.Retention != (Period{}) || c.Since != "" || c.Then != ""
 	switch c.Disposition {
 	case Retain:
 		if c.LegalReason == "" {
@@ -154,9 +157,12 @@ func (c Column) problems() []string {
 		if c.Retention == (Period{}) {
 			problems = append(problems, "retain needs retention")
 		}
+		if c.Then != "" && c.Then != Erase && (c.Then != Pseudonymise || c.Key != "") {
+			problems = append(problems, "then must be erase, or pseudonymise for the user ID itself")
+		}
 	case Erase, Pseudonymise:
 		if retains {
-			problems = append(problems, "legal_reason, retention and since belong to retain")
+			problems = append(problems, "legal_reason, retention, since and then belong to retain")
 		}
 		if c.Disposition == Pseudonymise && c.Key != "" {
 			problems = append(problems, "pseudonymise replaces the user ID itself and takes no key")

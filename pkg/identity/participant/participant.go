@@ -25,6 +25,9 @@ var Migrations embed.FS
 // DefaultStream is the stream that carries the identity events.
 const DefaultStream = "IDENTITY"
 
+// defaultRetentionInterval is between two looks for rows whose retention has ended.
+const defaultRetentionInterval = time.Hour
+
 // prepareInterval is how often an unreachable database is tried at the start.
 const prepareInterval = time.Second
 
@@ -56,6 +59,9 @@ type Config struct {
 	// OnErase, if set, runs inside the erasure's transaction, after the
 	// manifest, for data that is not in a column: a cache, a session in memory.
 	OnErase func(ctx context.Context, tx pgx.Tx, userID string) error
+	// RetentionInterval is the time between two looks for rows of erased users
+	// whose retention has ended; the first is taken at the start. Default: an hour.
+	RetentionInterval time.Duration
 	// Logger takes failures. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -97,6 +103,9 @@ func New(config Config) (*Participant, error) {
 	if config.Durable == "" {
 		config.Durable = config.Name + "-erasures"
 	}
+	if config.RetentionInterval <= 0 {
+		config.RetentionInterval = defaultRetentionInterval
+	}
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
@@ -110,11 +119,12 @@ func New(config Config) (*Participant, error) {
 // Tombstones returns what the service's writes must ask before they write.
 func (p *Participant) Tombstones() *Tombstones { return p.tombstones }
 
-// Run validates the manifest against the live database and then answers
-// erasures until ctx ends, when it returns nil. A manifest that does not fit
-// the database is an error that wraps [ErrManifest]; outages are waited out.
+// Run validates the manifest against the live database, then answers erasures
+// and erases what retention no longer keeps until ctx ends, when it returns nil.
+// A manifest that does not fit the database is an error that wraps
+// [ErrManifest]; outages are waited out.
 func (p *Participant) Run(ctx context.Context) error {
-	steps, err := p.prepare(ctx)
+	steps, endings, err := p.prepare(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -128,28 +138,44 @@ func (p *Participant) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("run participant %s: %w", p.config.Name, err)
 	}
-	if p.config.Publisher != nil {
-		return consumer.Run(ctx)
+	work := []func(context.Context) error{consumer.Run}
+	if p.config.Publisher == nil {
+		work = append(work, p.publisher.Run)
 	}
-	// Whichever of the two fails ends the other.
+	if len(endings) > 0 {
+		work = append(work, func(ctx context.Context) error { return p.endRetentions(ctx, endings) })
+	}
+	return together(ctx, work)
+}
+
+// together runs all until ctx ends; whichever fails ends the others.
+func together(ctx context.Context, work []func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	published := make(chan error, 1)
-	go func() {
-		defer cancel()
-		published <- p.publisher.Run(ctx)
-	}()
-	err = consumer.Run(ctx)
-	cancel()
-	return errors.Join(err, <-published)
+	ended := make(chan error, len(work))
+	for _, fn := range work {
+		go func() {
+			defer cancel()
+			ended <- fn(ctx)
+		}()
+	}
+	var failed []error
+	for range work {
+		failed = append(failed, <-ended)
+	}
+	return errors.Join(failed...)
 }
 
 // prepare fits the manifest to the live database, for as long as that takes.
-func (p *Participant) prepare(ctx context.Context) ([]step, error) {
+func (p *Participant) prepare(ctx context.Context) ([]step, []ending, error) {
 	for {
+		var endings []ending
 		steps, err := p.config.Manifest.steps(ctx, p.config.Pool)
+		if err == nil {
+			endings, err = p.config.Manifest.endings(ctx, p.config.Pool)
+		}
 		if err == nil || errors.Is(err, ErrManifest) || ctx.Err() != nil {
-			return steps, err
+			return steps, endings, err
 		}
 		p.config.Logger.WarnContext(ctx, "manifest could not be validated yet", "cause", err.Error())
 		timer := time.NewTimer(prepareInterval)

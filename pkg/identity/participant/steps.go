@@ -34,7 +34,7 @@ type step struct {
 	place  int // in the manifest, and so in the receipt
 	// change is empty for retained rows.
 	change string
-	// count also yields, for retained rows, the newest Since.
+	// count also yields, for retained rows with a Since, the end of the newest.
 	count string
 }
 
@@ -155,7 +155,10 @@ func newStep(table string, c Column, facts map[string]columnFacts) (step, error)
 			if since != "date" && !strings.HasPrefix(since, "timestamp") {
 				return step{}, fmt.Errorf("since: column %s is neither a date nor a timestamp", c.Since)
 			}
-			s.count = "SELECT count(*), max(" + pgx.Identifier{c.Since}.Sanitize() + ")::timestamptz FROM " + from + where
+			if facts[c.Since].Nullable {
+				return step{}, fmt.Errorf("since: column %s may be NULL, and such a row would be kept for ever", c.Since)
+			}
+			s.count = "SELECT count(*), " + c.endOf("max("+pgx.Identifier{c.Since}.Sanitize()+")") + " FROM " + from + where
 		}
 	}
 	return s, nil
