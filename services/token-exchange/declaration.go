@@ -38,7 +38,7 @@ func (d *declaration) Run(ctx context.Context) error {
 			d.applied.Store(true)
 			d.log.InfoContext(ctx, "clients declared", "count", len(d.file.Clients))
 			return nil
-		case errors.Is(err, api.ErrKeyFile), errors.Is(err, clients.ErrKeyTaken):
+		case errors.Is(err, api.ErrKeyFile), errors.Is(err, clients.ErrKeyTaken), errors.Is(err, clients.ErrWorkloadTaken):
 			return err
 		}
 		d.log.WarnContext(ctx, "the clients file is not applied yet", "cause", err)

@@ -77,15 +77,33 @@ func TestWorkloads(t *testing.T) {
 	require.Contains(t, metadata["token_endpoint_auth_methods_supported"], "private_key_jwt")
 	require.Equal(t, []any{"ES256", "RS256"}, metadata["token_endpoint_auth_signing_alg_values_supported"], "G4")
 
-	// Two clients of one workload: nobody knows which is meant.
-	_, err = admin.CreateClient(t.Context(), api.ClientSpec{ID: "reports2", Workloads: workloads, Audiences: map[string]api.Audience{"orders": {}}})
+	// A workload is one client, however another is registered for it.
+	second := api.ClientSpec{ID: "reports2", Workloads: workloads, Audiences: map[string]api.Audience{"orders": {}}}
+	taken := func(err error) {
+		var refused *api.Error
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, 409, refused.Status)
+		require.Equal(t, "workload-taken", refused.Code)
+	}
+	_, err = admin.CreateClient(t.Context(), second)
+	taken(err)
+	_, err = admin.DeclareClient(t.Context(), second)
+	taken(err)
+	_, err = admin.ChangeClient(t.Context(), "orders", api.ClientPatch{Workloads: &workloads})
+	taken(err)
+	assert(projected(cluster)).token(t)
+	none := []api.Workload{}
+	_, err = admin.ChangeClient(t.Context(), "reports", api.ClientPatch{Workloads: &none})
 	require.NoError(t, err)
 	assert(projected(cluster)).refused(t, 401, "invalid_client")
-	w.counted(t, "reason = 'workload_ambiguous'")
-	none := []api.Workload{}
+	_, err = admin.CreateClient(t.Context(), second)
+	require.NoError(t, err)
+	require.Equal(t, "reports2", w.verify(assert(projected(cluster)).token(t), "orders").ClientID(), "it moved")
+	none = []api.Workload{}
 	_, err = admin.ChangeClient(t.Context(), "reports2", api.ClientPatch{Workloads: &none})
 	require.NoError(t, err)
-	assert(projected(cluster)).token(t)
+	_, err = admin.ChangeClient(t.Context(), "reports", api.ClientPatch{Workloads: &workloads})
+	require.NoError(t, err)
 	w.block(t, admin, "reports")
 	assert(projected(cluster)).refused(t, 401, "invalid_client")
 	w.audited(t, "reason = 'client_blocked' AND client_id = 'reports'")

@@ -21,6 +21,7 @@ import (
 var (
 	ErrInvalidClient = problem.New(http.StatusUnprocessableEntity, "invalid-client", "The client's registration is not valid, or its plan does not allow it.")
 	ErrClientExists  = problem.New(http.StatusConflict, "client-exists", "There is a client of this ID already.")
+	ErrWorkloadTaken = problem.New(http.StatusConflict, "workload-taken", "One of the workloads belongs to another client.")
 	ErrInvalidKey    = problem.New(http.StatusUnprocessableEntity, "invalid-key", "A key must have the right form and expire in the future.")
 	ErrKeyTaken      = problem.New(http.StatusConflict, "key-taken", "The key belongs to another client.")
 	ErrKeyEnded      = problem.New(http.StatusConflict, "key-ended", "The key is revoked, expired or rotated already.")
@@ -154,6 +155,8 @@ func public(err error) error {
 		return ErrInvalidClient.Because(err)
 	case errors.Is(err, store.ErrExists):
 		return ErrClientExists.Because(err)
+	case errors.Is(err, clients.ErrWorkloadTaken):
+		return ErrWorkloadTaken.Because(err)
 	case errors.Is(err, clients.ErrKeyTaken):
 		return ErrKeyTaken.Because(err)
 	case errors.Is(err, store.ErrKeyEnded):

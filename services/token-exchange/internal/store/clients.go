@@ -22,8 +22,6 @@ const (
 	SourceAPI  = "api"
 )
 
-const uniqueViolation = "23505"
-
 // ErrExists: the client ID is taken.
 var ErrExists = errors.New("client exists")
 
@@ -114,7 +112,7 @@ func (s *Clients) Create(ctx context.Context, actor string, spec api.ClientSpec)
 	err = s.change(ctx, change{actor: actor, action: "client.create", client: spec.ID}, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO clients (id, spec, source) VALUES ($1, $2, $3)`, spec.ID, raw, SourceAPI)
 		var pg *pgconn.PgError
-		if errors.As(err, &pg) && pg.Code == uniqueViolation {
+		if errors.As(err, &pg) && pg.ConstraintName == "clients_pkey" {
 			return ErrExists
 		}
 		return err
@@ -166,7 +164,7 @@ func (s *Clients) Declare(ctx context.Context, spec api.ClientSpec) error {
 		ON CONFLICT (id) DO UPDATE SET spec = excluded.spec, source = excluded.source, updated_at = now()
 		WHERE clients.spec <> excluded.spec OR clients.source <> excluded.source`, spec.ID, raw, SourceFile)
 	if err != nil {
-		return fmt.Errorf("upsert a client: %w", err)
+		return fmt.Errorf("upsert a client: %w", registered(err))
 	}
 	return nil
 }
@@ -260,7 +258,7 @@ type change struct{ actor, action, client, key string }
 func (s *Clients) change(ctx context.Context, c change, do func(tx pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := do(tx); err != nil {
-			return err
+			return registered(err)
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO changes (actor, action, client_id, key_id) VALUES ($1, $2, $3, $4)`, c.actor, c.action, c.client, c.key)
 		if err != nil {

@@ -108,3 +108,43 @@ func TestBlocks_TheLaterVersionStays(t *testing.T) {
 	put(1<<63+1, false)
 	is(false)
 }
+
+// TestApply_AWorkloadIsOneClient also where the file moves it from one to another.
+func TestApply_AWorkloadIsOneClient(t *testing.T) {
+	t.Parallel()
+	ctx, db := t.Context(), database(t)
+	s, hashes := store.NewClients(db.Pool), secrets(t, "a")
+	load := func(text string) (clients.File, error) { return clients.LoadFile(write(t, "clients.yaml", text)) }
+	apply := func(text string) error {
+		f, err := load(text)
+		require.NoError(t, err)
+		return clients.Apply(ctx, s, hashes, f)
+	}
+	const a, b = `{issuer: "https://k8s.example", subject: a}`, `{issuer: "https://k8s.example", subject: b}`
+	is := func(subject, client string) {
+		t.Helper()
+		c, err := s.ClientByWorkload(ctx, "https://k8s.example", subject)
+		require.NoError(t, err)
+		require.Equal(t, client, c.ID)
+	}
+	_, err := load("clients:\n- {id: one, workloads: [" + a + "]}\n- {id: two, workloads: [" + b + ", " + a + "]}\n")
+	require.ErrorIs(t, err, clients.ErrWorkloadTaken)
+	require.ErrorContains(t, err, "one's and two's")
+
+	require.NoError(t, apply("clients:\n- {id: one, workloads: ["+a+"]}\n- {id: two, workloads: ["+b+"]}\n"))
+	is("a", "one")
+	is("b", "two")
+	require.NoError(t, apply("clients:\n- {id: one, workloads: ["+b+"]}\n- {id: two}\n"), "one takes what two, which stands behind it, gives up")
+	is("b", "one")
+	_, err = s.ClientByWorkload(ctx, "https://k8s.example", "a")
+	require.ErrorIs(t, err, clients.ErrNotFound)
+
+	require.ErrorIs(t, apply("clients:\n- {id: three, workloads: ["+b+"]}\n"), clients.ErrWorkloadTaken, "one keeps it, though the file does not name it")
+	is("b", "one")
+	_, err = s.Put(ctx, "operator", api.ClientSpec{ID: "four", Workloads: []api.Workload{{Issuer: "https://k8s.example", Subject: "b"}}})
+	require.ErrorIs(t, err, clients.ErrWorkloadTaken)
+	_, err = s.Client(ctx, "four")
+	require.ErrorIs(t, err, clients.ErrNotFound, "nothing of it is kept")
+	_, err = s.ClientByWorkload(ctx, "https://k8s.example", "B")
+	require.ErrorIs(t, err, clients.ErrNotFound, "compared byte for byte")
+}

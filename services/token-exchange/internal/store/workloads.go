@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/shadowless/shadowless/services/token-exchange/api"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/clients"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/workload"
 )
@@ -16,22 +14,19 @@ var _ workload.Finder = (*Clients)(nil)
 
 // ClientByWorkload implements workload.Finder.
 func (s *Clients) ClientByWorkload(ctx context.Context, issuer, subject string) (*clients.Client, error) {
-	wanted, err := json.Marshal([]api.Workload{{Issuer: issuer, Subject: subject}})
+	c := &clients.Client{}
+	err := s.pool.QueryRow(ctx, `SELECT `+clientColumns+` FROM client_workloads w JOIN clients c ON c.id = w.client_id
+		WHERE w.issuer = $1 AND w.subject = $2`, issuer, subject).Scan(clientTargets(c)...)
 	if err != nil {
-		return nil, fmt.Errorf("encode a workload: %w", err)
+		return nil, notFound(err, "select a workload")
 	}
-	rows, err := s.pool.Query(ctx, `SELECT id FROM clients WHERE spec -> 'workloads' @> $1::jsonb LIMIT 2`, string(wanted))
-	if err != nil {
-		return nil, fmt.Errorf("select a workload: %w", err)
+	return c, c.Decode()
+}
+
+// registered names what a registration may break: clients.ErrWorkloadTaken.
+func registered(err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.ConstraintName == "client_workloads_one_client" {
+		return clients.ErrWorkloadTaken
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("select a workload: %w", err)
-	case len(ids) == 0:
-		return nil, clients.ErrNotFound
-	case len(ids) > 1:
-		return nil, workload.ErrAmbiguous
-	}
-	return s.Client(ctx, ids[0])
+	return err
 }

@@ -26,18 +26,14 @@ const (
 	ReasonUntrusted = "assertion_refused" // signature, issuer, audience or time
 	ReasonLife      = "assertion_lives_too_long"
 	ReasonUnknown   = "workload_unknown"
-	ReasonAmbiguous = "workload_ambiguous"
 )
-
-// ErrAmbiguous: more than one client is registered for the workload.
-var ErrAmbiguous = errors.New("more than one client is registered for the workload")
 
 // Prover proves clients by other credentials.
 type Prover interface {
 	Authenticate(ctx context.Context, c clients.Credential) (clients.Proven, error)
 }
 
-// Finder finds the client of a workload: clients.ErrNotFound, ErrAmbiguous.
+// Finder finds the one client of a workload, or clients.ErrNotFound.
 type Finder interface {
 	ClientByWorkload(ctx context.Context, issuer, subject string) (*clients.Client, error)
 }
@@ -80,8 +76,6 @@ func (a *Authenticator) Authenticate(ctx context.Context, c clients.Credential) 
 	switch {
 	case errors.Is(err, clients.ErrNotFound):
 		return clients.Proven{}, &clients.RefusedError{Reason: ReasonUnknown}
-	case errors.Is(err, ErrAmbiguous):
-		return clients.Proven{}, &clients.RefusedError{Reason: ReasonAmbiguous}
 	case err != nil:
 		return clients.Proven{}, fmt.Errorf("look a workload up: %w", err)
 	case c.ClientID != "" && c.ClientID != client.ID:
