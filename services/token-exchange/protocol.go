@@ -64,7 +64,10 @@ func (s settings) proofs(m *mesh.Mesh, cfg Config, registry *store.Clients) (*wo
 	for _, ring := range []*keyring.Ring{s.hashes, s.encryption} {
 		m.Go("key file", func(ctx context.Context) error { return ring.Watch(ctx, keyFileInterval, m.Logger) })
 	}
-	keys := clients.NewAuthenticator(registry, s.hashes, time.Now)
+	memory := clients.NewMemory(registry, time.Now, m.Logger)
+	registry.OnChange(memory.Forget)
+	m.Go("proven keys", memory.Watch)
+	keys := clients.NewAuthenticator(registry, memory, s.hashes, time.Now)
 	hashes := rehash.New(store.NewSecretUse(m.Pool), m.Logger)
 	keys.OnOutdated(hashes.Outdated)
 	m.Go("key hashes", hashes.Run)

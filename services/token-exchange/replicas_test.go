@@ -69,7 +69,10 @@ func TestReplicas_HearOfBlocksAndRevocations(t *testing.T) {
 	w.inactiveAt(t, a, "many", own, overNATS)
 
 	w.block(t, admin, "orders")
-	require.Equal(t, 401, w.postAt(t, a+"/oauth/token", w.as("orders"), credentials()).status, "at once")
+	require.Equal(t, 401, w.postAt(t, b+"/oauth/token", w.as("orders"), credentials()).status, "at once where it was said")
+	require.Eventually(t, func() bool {
+		return w.postAt(t, a+"/oauth/token", w.as("orders"), credentials()).status == 401
+	}, overNATS, meshtest.Every)
 	w.inactiveAt(t, a, "billing", delegated, overNATS)
 	w.inactiveAt(t, a, "billing", further, overNATS) // orders is among its actors
 	w.mirrored(t, authn.RevokedClient, "orders")

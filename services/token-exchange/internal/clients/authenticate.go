@@ -71,17 +71,16 @@ type KeyFinder interface {
 // Authenticator proves clients by their API keys.
 type Authenticator struct {
 	finder KeyFinder
+	memory *Memory
 	hashes *keyring.Ring
 	now    func() time.Time
 	// outdated is told of a proven key whose hash an older hash key made.
 	outdated func(keyID string, fresh keyring.Hashed)
-
-	registrations registrations
 }
 
 // NewAuthenticator makes one.
-func NewAuthenticator(finder KeyFinder, hashes *keyring.Ring, now func() time.Time) *Authenticator {
-	return &Authenticator{finder: finder, hashes: hashes, now: now, outdated: func(string, keyring.Hashed) {}}
+func NewAuthenticator(finder KeyFinder, memory *Memory, hashes *keyring.Ring, now func() time.Time) *Authenticator {
+	return &Authenticator{finder: finder, memory: memory, hashes: hashes, now: now, outdated: func(string, keyring.Hashed) {}}
 }
 
 // Hashes is the ring that keys are hashed with.
@@ -98,52 +97,79 @@ type Proven struct {
 }
 
 // Authenticate proves the client that presents an API key. A malformed key costs
-// no look-up; every other refusal costs the same work: one look-up, one hash, one
-// comparison in constant time.
+// no look-up, and neither does one that is proven by what is remembered. Every
+// refusal costs the same work: one look-up, one hash, one comparison in constant time.
 func (a *Authenticator) Authenticate(ctx context.Context, credential Credential) (Proven, error) {
-	clientID, presented := credential.ClientID, credential.APIKey
-	if presented == "" {
+	if credential.APIKey == "" {
 		return Proven{}, &RefusedError{Reason: ReasonNone}
 	}
-	parsed, err := api.ParseKey(presented)
+	parsed, err := api.ParseKey(credential.APIKey)
 	if err != nil {
 		return Proven{}, &RefusedError{Reason: ReasonMalformed}
 	}
-	key, client, err := a.finder.KeyByID(ctx, parsed.ID())
-	known := err == nil
+	known, epoch, ok := a.memory.find(parsed.ID())
+	if ok {
+		if refused, err := a.compare(known, credential); refused == nil && err == nil {
+			return a.proven(known, credential), nil
+		}
+	}
+	return a.lookUp(ctx, epoch, parsed.ID(), credential)
+}
+
+func (a *Authenticator) lookUp(ctx context.Context, epoch uint64, keyID string, credential Credential) (Proven, error) {
+	key, client, err := a.finder.KeyByID(ctx, keyID)
+	unknown := errors.Is(err, ErrNotFound)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case unknown:
 		key, client = &Key{Hashed: keyring.Hashed{KeyID: a.hashes.CurrentID(), Hash: make([]byte, 32)}}, &Client{}
 	case err != nil:
 		return Proven{}, fmt.Errorf("look an API key up: %w", err)
 	}
-	sum, err := a.hashes.HashUnder(key.Hashed.KeyID, keyring.PurposeAPIKey, presented)
-	if err != nil {
-		return Proven{}, fmt.Errorf("hash an API key: %w", err)
-	}
-	same := hmac.Equal(sum, key.Hash)
-	refused := &RefusedError{ClientID: client.ID, KeyID: key.ID}
+	f := found{key, client}
+	refused, err := a.compare(f, credential)
 	switch {
-	case !known:
-		refused.Reason, refused.KeyID = ReasonUnknown, parsed.ID()
-	case !same:
-		refused.Reason = ReasonWrongSecret
-	case clientID != "" && clientID != client.ID:
-		refused.Reason = ReasonWrongClient
-	case client.Blocked:
-		refused.Reason = ReasonBlocked
-	default:
-		refused.Reason = key.State(a.now())
-	}
-	if refused.Reason != "" {
+	case err != nil:
+		return Proven{}, err
+	case unknown:
+		return Proven{}, &RefusedError{Reason: ReasonUnknown, KeyID: keyID}
+	case refused != nil:
 		return Proven{}, refused
 	}
 	// Only now, so that a refusal costs the same whether or not there is a client.
-	if err := a.registrations.decode(client); err != nil {
+	if err := client.Decode(); err != nil {
 		return Proven{}, err
 	}
-	if key.Hashed.KeyID != a.hashes.CurrentID() {
-		a.outdated(key.ID, a.hashes.Hash(keyring.PurposeAPIKey, presented))
+	a.memory.keep(epoch, keyID, f)
+	return a.proven(f, credential), nil
+}
+
+// compare says why what was found does not prove the client, if it does not.
+func (a *Authenticator) compare(f found, credential Credential) (*RefusedError, error) {
+	sum, err := a.hashes.HashUnder(f.key.Hashed.KeyID, keyring.PurposeAPIKey, credential.APIKey)
+	if err != nil {
+		return nil, fmt.Errorf("hash an API key: %w", err)
 	}
-	return Proven{Client: client, KeyID: key.ID}, nil
+	same := hmac.Equal(sum, f.key.Hash)
+	reason := ""
+	switch {
+	case !same:
+		reason = ReasonWrongSecret
+	case credential.ClientID != "" && credential.ClientID != f.client.ID:
+		reason = ReasonWrongClient
+	case f.client.Blocked:
+		reason = ReasonBlocked
+	default:
+		reason = f.key.State(a.now())
+	}
+	if reason == "" {
+		return nil, nil
+	}
+	return &RefusedError{Reason: reason, ClientID: f.client.ID, KeyID: f.key.ID}, nil
+}
+
+func (a *Authenticator) proven(f found, credential Credential) Proven {
+	if f.key.Hashed.KeyID != a.hashes.CurrentID() {
+		a.outdated(f.key.ID, a.hashes.Hash(keyring.PurposeAPIKey, credential.APIKey))
+	}
+	return Proven{Client: f.client, KeyID: f.key.ID}
 }

@@ -2,6 +2,7 @@ package clients_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,7 +36,7 @@ func setup(tb testing.TB, now func() time.Time) (*clients.Authenticator, records
 	known := records{key.ID(): {
 		APIKey: api.APIKey{ID: key.ID(), ClientID: "orders"}, Hashed: ring.Hash(keyring.PurposeAPIKey, key.Reveal()),
 	}}
-	return clients.NewAuthenticator(known, ring, now), known, key.Reveal()
+	return clients.NewAuthenticator(known, clients.NewMemory(&version{}, now, slog.New(slog.DiscardHandler)), ring, now), known, key.Reveal()
 }
 
 func TestAuthenticate_ADeadlineIsTooLate(t *testing.T) {
@@ -88,7 +89,7 @@ func BenchmarkAuthenticate_A7(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			a, known, key := setup(b, time.Now)
 			stored := &stored{records: known, change: bench.change}
-			a = clients.NewAuthenticator(stored, a.Hashes(), time.Now)
+			a = clients.NewAuthenticator(stored, clients.NewMemory(&version{}, time.Now, slog.New(slog.DiscardHandler)), a.Hashes(), time.Now)
 			if bench.key != "" {
 				key = bench.key
 			}

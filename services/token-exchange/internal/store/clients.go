@@ -26,10 +26,16 @@ const (
 var ErrExists = errors.New("client exists")
 
 // Clients keeps registrations and API keys.
-type Clients struct{ pool *pgxpool.Pool }
+type Clients struct {
+	pool    *pgxpool.Pool
+	changed func()
+}
 
 // NewClients makes the store.
-func NewClients(pool *pgxpool.Pool) *Clients { return &Clients{pool: pool} }
+func NewClients(pool *pgxpool.Pool) *Clients { return &Clients{pool: pool, changed: func() {}} }
+
+// OnChange has fn called after every change that an operator makes here.
+func (s *Clients) OnChange(fn func()) { s.changed = fn }
 
 const (
 	clientColumns = `c.id, c.spec, c.source, c.blocked, c.block_reason, c.created_at, c.updated_at`
@@ -256,6 +262,8 @@ type change struct{ actor, action, client, key string }
 
 // change runs an operator's change and its record in one transaction.
 func (s *Clients) change(ctx context.Context, c change, do func(tx pgx.Tx) error) error {
+	// Also after an error: a commit whose answer was lost has happened.
+	defer s.changed()
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := do(tx); err != nil {
 			return registered(err)
