@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 )
 
@@ -48,15 +49,53 @@ func (p *pass) settleMissing(ctx context.Context) error {
 			}
 		default:
 			now := p.Now().UTC()
-			_, err := p.Pool.Exec(ctx, `INSERT INTO reconciliation_missing (user_id, first_not_found_at) VALUES ($1, $2)
-				ON CONFLICT (user_id) DO NOTHING`, userID, now)
+			noted, err := p.note(ctx, userID, now)
 			if err != nil {
-				return fmt.Errorf("store a missing user: %w", err)
+				return err
 			}
-			waiting = append(waiting, candidate{userID, now})
+			if noted {
+				waiting = append(waiting, candidate{userID, now})
+			}
 		}
 	}
 	return p.second(ctx, waiting)
+}
+
+// note stores the first "not found", unless an erasure has overtaken the pass.
+func (p *pass) note(ctx context.Context, userID string, now time.Time) (noted bool, err error) {
+	err = p.Recorder.Transact(ctx, func(tx pgx.Tx) error {
+		overtaken, err := p.overtaken(ctx, tx, userID)
+		if err != nil || overtaken {
+			return err
+		}
+		noted = true
+		_, err = tx.Exec(ctx, `INSERT INTO reconciliation_missing (user_id, first_not_found_at) VALUES ($1, $2)
+			ON CONFLICT (user_id) DO NOTHING`, userID, now)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("store a missing user: %w", err)
+	}
+	return noted, nil
+}
+
+// overtaken reports that an erasure of the user is under way, or was completed
+// since the participants were read: then what they told is out of date, and a
+// row about the user would bring their ID back. Until tx ends it also keeps the
+// relay from erasing its own rows of the user.
+func (p *pass) overtaken(ctx context.Context, tx pgx.Tx, userID string) (overtaken bool, err error) {
+	if err := erasures.LockUser(ctx, tx, userID, false); err != nil {
+		return false, err
+	}
+	// By hash: where the relay has erased its own rows, an erasure that is not
+	// complete does not know its user any more.
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM erasures
+		WHERE user_hash = $1 AND (state IN ('held', 'grace', 'requested') OR completed_at >= $2))`,
+		p.Tombstones.Hash(userID), p.started).Scan(&overtaken)
+	if err != nil {
+		return false, fmt.Errorf("look for an erasure: %w", err)
+	}
+	return overtaken, nil
 }
 
 // second does the second look-ups where their time comes within this pass.
@@ -111,24 +150,21 @@ func (p *pass) gone(ctx context.Context, userID string) (bool, error) {
 	return false, nil
 }
 
-// deleteUser records the deletion, unless an erasure of this user was completed
-// since the participants were read: then what they told is out of date.
+// deleteUser records the deletion, unless an erasure has overtaken the pass.
 func (p *pass) deleteUser(ctx context.Context, userID string) error {
 	fact := relay.Fact{
 		Source: relay.SourceReconciliation, Type: "user.missing", Kind: relay.UserDeleted,
 		UserID: userID, OccurredAt: p.Now(), Held: true,
 	}
 	err := p.Recorder.Transact(ctx, func(tx pgx.Tx) error {
-		var done bool
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM erasures WHERE user_hash = $1 AND completed_at >= $2)`,
-			p.Tombstones.Hash(userID), p.started).Scan(&done)
+		overtaken, err := p.overtaken(ctx, tx, userID)
 		if err != nil {
-			return fmt.Errorf("look for a complete erasure: %w", err)
+			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM reconciliation_missing WHERE user_id = $1`, userID); err != nil {
 			return fmt.Errorf("forget a missing user: %w", err)
 		}
-		if done {
+		if overtaken {
 			return nil
 		}
 		outcome, err := p.Recorder.Record(ctx, tx, fact)
