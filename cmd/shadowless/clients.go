@@ -111,39 +111,12 @@ func (c *clientsBlockCommand) Run(ctx context.Context) error {
 }
 
 type keysCommand struct {
-	List     keysListCommand     `cmd:"" help:"List a client's keys; never the keys themselves."`
+	List     keysListCommand     `cmd:"" help:"List keys; never the keys themselves."`
 	Create   keysCreateCommand   `cmd:"" help:"Make a key and print it, this once."`
 	Rotate   keysRotateCommand   `cmd:"" help:"Make a key's successor and end the key after an overlap."`
 	Import   keysImportCommand   `cmd:"" help:"Register a key that was generated elsewhere."`
 	Revoke   keysRevokeCommand   `cmd:"" help:"End a key at once."`
 	Generate keysGenerateCommand `cmd:"" help:"Make a key offline, for token-exchange to import (key_files)."`
-}
-
-type keysListCommand struct {
-	operatorFlags
-	Client string `arg:"" help:"The client."`
-}
-
-// Run prints a line per key.
-func (c *keysListCommand) Run(ctx context.Context) error {
-	a, err := admin(ctx, &c.operatorFlags)
-	if err != nil {
-		return err
-	}
-	keys, err := a.Keys(ctx, c.Client)
-	if err != nil {
-		return err
-	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KEY\tSTATE\tCREATED\tEXPIRES\tREVOKED\tLAST USED")
-	for _, k := range keys {
-		state := k.State
-		if k.Overdue {
-			state += ", too old: rotate it"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, state, moment(&k.CreatedAt), moment(k.ExpiresAt), moment(k.RevokedAt), moment(k.LastUsedAt))
-	}
-	return table.Flush()
 }
 
 func moment(t *time.Time) string {

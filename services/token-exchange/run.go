@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/httpclient"
 	"github.com/shadowless/shadowless/internal/mesh"
@@ -129,7 +131,7 @@ func (s settings) wire(m *mesh.Mesh, cfg Config, ring *signing.Ring) (http.Handl
 	m.Go("clients file", declared.Run)
 	m.Go("audit", records.Run)
 	m.Go("audit retention", retention.Run)
-	m.Go("key age", keyage.Watch{Store: registry, Policy: s.policy, Logger: m.Logger, Now: time.Now}.Run)
+	m.Go("key age", keyage.Watch{Store: registry, Policy: s.policy, Meter: otel.Meter(Name), Logger: m.Logger, Now: time.Now}.Run)
 	m.Go("outbox", publisher.Run)
 	m.Go("erasures", erasures.Run)
 	m.Go("identity events", events.Run)
