@@ -25,7 +25,8 @@ const (
 	// renewAfter is when a block that still holds is put again: well before the
 	// bucket forgets it.
 	renewAfter = Lifetime / 2
-	// compareEvery is how often the number of entries is compared with the rows.
+	// compareEvery is how often all rows are looked at: whether the bucket has as
+	// many entries, and which blocks must be renewed.
 	compareEvery = time.Minute
 )
 
@@ -43,6 +44,7 @@ type Projector struct {
 	kv        jetstream.KeyValue
 	inspected time.Time
 	compared  time.Time
+	renewed   time.Time
 }
 
 // NewProjector projects the rows of pool's database into the bucket.
@@ -139,11 +141,25 @@ func (p *Projector) inspect(ctx context.Context) error {
 	if err := p.notice(ctx, kv); err != nil {
 		return err
 	}
-	if _, err := p.pool.Exec(ctx, `UPDATE revocations SET pending = true
-		WHERE kind = 'block' AND cardinality(causes) > 0 AND NOT pending AND projected_at < now() - $1::interval`, renewAfter); err != nil {
-		return fmt.Errorf("renew blocks: %w", err)
+	if err := p.renew(ctx); err != nil {
+		return err
 	}
 	p.kv = kv
+	return nil
+}
+
+// renew makes blocks pending that the bucket would soon forget. It reads every
+// block, so it is not done each second.
+func (p *Projector) renew(ctx context.Context) error {
+	if time.Since(p.renewed) < compareEvery {
+		return nil
+	}
+	_, err := p.pool.Exec(ctx, `UPDATE revocations SET pending = true
+		WHERE kind = 'block' AND cardinality(causes) > 0 AND NOT pending AND projected_at < now() - $1::interval`, renewAfter)
+	if err != nil {
+		return fmt.Errorf("renew blocks: %w", err)
+	}
+	p.renewed = time.Now()
 	return nil
 }
 
@@ -174,12 +190,15 @@ func (p *Projector) projectBatch(ctx context.Context, kv jetstream.KeyValue) (n 
 		if n == 0 {
 			return nil
 		}
-		names, keys := make([]string, n), make([][]byte, n)
+		names, keys, entries := make([]string, n), make([][]byte, n), make([]authn.Revocation, n)
 		for i, r := range pending {
 			names[i], keys[i] = r.Kind, r.Key
-			if err := put(ctx, kv, r); err != nil {
+			if entries[i], err = r.entry(); err != nil {
 				return err
 			}
+		}
+		if err := revocation.Put(ctx, kv, entries...); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE revocations r SET pending = false, projected_at = now()
 			FROM (SELECT unnest($1::text[]) AS kind, unnest($2::bytea[]) AS key) p
@@ -192,10 +211,10 @@ func (p *Projector) projectBatch(ctx context.Context, kv jetstream.KeyValue) (n 
 	return n, err
 }
 
-func put(ctx context.Context, kv jetstream.KeyValue, r row) error {
+func (r row) entry() (authn.Revocation, error) {
 	kind, ok := KindOf(r.Kind)
 	if !ok {
-		return errors.New("a row of an unknown kind")
+		return authn.Revocation{}, errors.New("a row of an unknown kind")
 	}
 	entry := authn.Revocation{Kind: kind, Key: authn.RevocationKey(r.Key), Before: r.RevokedAt, Lifted: r.Lifted}
 	if kind == authn.BlockedUser {
@@ -203,5 +222,5 @@ func put(ctx context.Context, kv jetstream.KeyValue, r row) error {
 		// the later one whoever's clock decided it.
 		entry.Before = r.ReadAt
 	}
-	return revocation.Put(ctx, kv, entry)
+	return entry, nil
 }
