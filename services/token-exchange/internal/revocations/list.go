@@ -22,7 +22,8 @@ import (
 const (
 	// ReadEvery bounds how long a replica does not know of a row without NATS.
 	ReadEvery = 2 * time.Second
-	// projectEvery bounds how long a row is not in the bucket.
+	// projectEvery bounds how long a row is not in the bucket that another replica
+	// wrote, or that this one could not put there at once.
 	projectEvery = 250 * time.Millisecond
 	// overlap is read again each time: a row may be committed after a later one.
 	// It is longer than any transaction takes.
@@ -64,10 +65,11 @@ type Options struct {
 type List struct {
 	Options
 	read atomic.Bool
+	wake chan struct{}
 }
 
 // New makes a list; Read and Project keep it going.
-func New(o Options) *List { return &List{Options: o} }
+func New(o Options) *List { return &List{Options: o, wake: make(chan struct{}, 1)} }
 
 // Revoke ends a token (RevokedToken) or what a client got until now
 // (RevokedClient). When it returns nil, this replica refuses it already.
@@ -78,6 +80,10 @@ func (l *List) Revoke(ctx context.Context, kind authn.RevocationKind, id string,
 		return fmt.Errorf("revoke: %w", err)
 	}
 	l.Memory.Apply(r)
+	select {
+	case l.wake <- struct{}{}: // the other services' replicas need not wait for the next look
+	default:
+	}
 	return nil
 }
 
@@ -92,7 +98,7 @@ func (l *List) Ready(context.Context) error {
 // Read follows the rows until ctx ends, and returns nil.
 func (l *List) Read(ctx context.Context) error {
 	var since, pruned time.Time
-	return l.repeat(ctx, ReadEvery, "revocations cannot be read", func() error {
+	return l.repeat(ctx, ReadEvery, nil, "revocations cannot be read", func() error {
 		rows, now, err := l.Store.ChangedSince(ctx, since)
 		if err != nil {
 			return err
@@ -114,7 +120,7 @@ func (l *List) Project(ctx context.Context) error {
 	var bucket time.Time
 	var kv jetstream.KeyValue
 	var looked time.Time
-	return l.repeat(ctx, projectEvery, "revocations cannot be projected", func() (err error) {
+	return l.repeat(ctx, projectEvery, l.wake, "revocations cannot be projected", func() (err error) {
 		ctx, cancel := context.WithTimeout(ctx, putTimeout)
 		defer cancel()
 		defer func() {
@@ -163,8 +169,9 @@ func open(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, time
 	return kv, bucket.StreamInfo().Created.UTC().Truncate(time.Microsecond), nil
 }
 
-// repeat logs the first failure of a row of them.
-func (l *List) repeat(ctx context.Context, every time.Duration, failure string, do func() error) error {
+// repeat does something at each interval and, unless it has just failed, when it
+// is woken. It logs the first failure of a row of them.
+func (l *List) repeat(ctx context.Context, every time.Duration, wake <-chan struct{}, failure string, do func() error) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	failing := false
@@ -177,9 +184,14 @@ func (l *List) repeat(ctx context.Context, every time.Duration, failure string, 
 			l.Logger.WarnContext(ctx, failure+", will retry", "cause", err)
 		}
 		failing = err != nil
+		woken := wake
+		if failing { // no tight loop on what is down
+			woken = nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-woken:
 		case <-ticker.C:
 		}
 	}
