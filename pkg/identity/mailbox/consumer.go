@@ -20,21 +20,28 @@ const (
 	pullHeartbeat = time.Second
 	// bindTimeout bounds the look-up of the durable.
 	bindTimeout = 5 * time.Second
-	// drainTimeout bounds how long a stop waits for fetched messages when NATS is gone.
+	// drainTimeout bounds how long a stop waits for fetched messages when NATS is
+	// gone, and how long it goes on with those that are fetched and not begun.
 	drainTimeout = 2 * time.Second
 	// pruneInterval is how often old inbox rows are removed.
 	pruneInterval = time.Hour
 	// defaultAckWait is the server's, for a durable that does not say.
 	defaultAckWait = 30 * time.Second
-	// minBuffer is how many messages are fetched ahead for one worker.
+	// minBuffer is the least number of messages that are fetched ahead.
 	minBuffer = 16
+	// defaultBatchSize is where a larger batch gains little: measured 312 messages
+	// a second one by one and 5,700 in batches of 100, by one worker.
+	defaultBatchSize = 100
 )
 
-// HandlerFunc applies one message in tx, which is READ COMMITTED. Its context
-// ends before the server would redeliver the message. Returning nil commits; an
+// HandlerFunc applies one message in tx, which is READ COMMITTED and may hold
+// the work of other messages of the same batch. Its context ends before the
+// server would redeliver the message. Returning nil lets it be committed; an
 // error rolls back and the message comes again after a delay; an error made by
-// [Poison] rolls back and the message is never delivered again. Messages may
-// arrive in any order, so what they carry is guarded by version.
+// [Poison] rolls back and the message is never delivered again. A handler may
+// run again for a message whose batch was rolled back, so it changes nothing
+// outside tx. Messages may arrive in any order, so what they carry is guarded by
+// version: by the row that it changes, or by a [Guard].
 type HandlerFunc func(ctx context.Context, tx pgx.Tx, m Message) error
 
 // ConsumerConfig says which durable consumer to serve and how. Stream, Durable
@@ -44,9 +51,14 @@ type ConsumerConfig struct {
 	Stream, Durable string
 	// Handler applies a message.
 	Handler HandlerFunc
-	// OnCommit, if set, runs after the commit of each message that was applied;
-	// a handler that enqueues passes the publisher's Wake.
+	// OnCommit, if set, runs after each commit in which a message was applied; a
+	// handler that enqueues passes the publisher's Wake.
 	OnCommit func()
+	// BatchSize is how many messages share a transaction at most; what waits is
+	// taken, nothing waits to fill a batch. If one of them fails, all are applied
+	// again one by one, so that it fails alone. Default 100; 1 gives each message
+	// a transaction of its own.
+	BatchSize int
 	// MaxDeliver is the number of attempts after which a failing message
 	// becomes a dead letter with its cause. 0 takes the durable's own; the
 	// smaller of the two counts.
@@ -57,9 +69,12 @@ type ConsumerConfig struct {
 	// Backoff holds the delays before the second, third, ... attempt; the last
 	// one repeats. Default 250 ms, 1 s, 5 s, 15 s, 30 s.
 	Backoff []time.Duration
-	// Workers is how many messages are handled at once. Default 1, which
-	// keeps the stream's order as long as nothing fails.
+	// Workers is how many batches are handled at once. Default 1, which keeps
+	// the stream's order as long as nothing fails.
 	Workers int
+	// OrderBy says which messages stay in order when there are several Workers:
+	// those with the same key go to the same one. Default: the subject.
+	OrderBy func(Message) string
 	// InboxRetention is how long inbox rows are kept; it must exceed the age
 	// of the oldest message that could be delivered or replayed. Default 30 days.
 	InboxRetention time.Duration
@@ -90,8 +105,14 @@ func NewConsumer(js jetstream.JetStream, pool *pgxpool.Pool, config ConsumerConf
 	if len(config.Backoff) == 0 {
 		config.Backoff = []time.Duration{250 * time.Millisecond, time.Second, 5 * time.Second, 15 * time.Second, 30 * time.Second}
 	}
+	if config.BatchSize <= 0 {
+		config.BatchSize = defaultBatchSize
+	}
 	if config.Workers <= 0 {
 		config.Workers = 1
+	}
+	if config.OrderBy == nil {
+		config.OrderBy = func(m Message) string { return m.Subject }
 	}
 	if config.InboxRetention <= 0 {
 		config.InboxRetention = 30 * 24 * time.Hour
@@ -108,7 +129,7 @@ func NewConsumer(js jetstream.JetStream, pool *pgxpool.Pool, config ConsumerConf
 // is not declared yet.
 func (c *Consumer) Run(ctx context.Context) error {
 	var pruning sync.WaitGroup
-	pruning.Go(func() { c.pruneInbox(ctx) })
+	pruning.Go(func() { c.prune(ctx) })
 	defer pruning.Wait()
 	var wait backoff
 	for ctx.Err() == nil {
@@ -137,27 +158,19 @@ func (c *Consumer) serve(ctx context.Context, wait *backoff) error {
 	}
 	terms := c.terms(declared)
 	messages, err := durable.Messages(
-		jetstream.PullMaxMessages(max(minBuffer, 2*c.config.Workers)),
+		jetstream.PullMaxMessages(max(minBuffer, c.config.BatchSize*c.config.Workers)),
 		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
 		return fmt.Errorf("ask for messages: %w", err)
 	}
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	slots := make(chan struct{}, c.config.Workers)
-	handle := func(msg jetstream.Msg) {
-		slots <- struct{}{}
-		workers.Go(func() {
-			defer func() { <-slots }()
-			c.process(ctx, msg, terms)
-		})
-	}
+	lanes := c.openLanes(ctx, terms)
+	defer lanes.close()
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err == nil {
 			wait.reset()
-			handle(msg)
+			lanes.put(msg)
 			continue
 		}
 		if ctx.Err() == nil {
@@ -173,50 +186,7 @@ func (c *Consumer) serve(ctx context.Context, wait *backoff) error {
 			if err != nil {
 				return nil
 			}
-			handle(msg)
-		}
-	}
-}
-
-// terms are the durable's limits as this consumer applies them.
-type terms struct {
-	maxDeliver uint64 // 0: no limit
-	ackWait    time.Duration
-}
-
-func (c *Consumer) terms(declared jetstream.ConsumerConfig) terms {
-	t := terms{ackWait: declared.AckWait}
-	if t.ackWait <= 0 {
-		t.ackWait = defaultAckWait
-	}
-	// With BackOff declared, its first step is the wait of the first attempt.
-	for _, step := range declared.BackOff {
-		t.ackWait = min(t.ackWait, step)
-	}
-	if c.config.AckWait > 0 {
-		t.ackWait = min(t.ackWait, c.config.AckWait)
-	}
-	for _, limit := range []int{declared.MaxDeliver, c.config.MaxDeliver} {
-		if limit > 0 && (t.maxDeliver == 0 || uint64(limit) < t.maxDeliver) {
-			t.maxDeliver = uint64(limit)
-		}
-	}
-	return t
-}
-
-func (c *Consumer) pruneInbox(ctx context.Context) {
-	ticker := time.NewTicker(pruneInterval)
-	defer ticker.Stop()
-	for {
-		_, err := c.pool.Exec(ctx, `DELETE FROM mailbox_inbox WHERE consumer = $1 AND received_at < now() - $2::interval`,
-			c.config.Durable, c.config.InboxRetention)
-		if err != nil && ctx.Err() == nil {
-			c.config.Logger.WarnContext(ctx, "pruning the inbox failed", "cause", reason(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+			lanes.put(msg)
 		}
 	}
 }

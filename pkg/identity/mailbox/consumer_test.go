@@ -70,7 +70,7 @@ func TestConsumer_AppliesInOrderWithInboxRows(t *testing.T) {
 	var seen journal
 	var commits atomic.Int64
 	run(t, w.consumer(mailbox.ConsumerConfig{
-		OnCommit: func() { commits.Add(1) },
+		OnCommit: func() { commits.Add(1) }, BatchSize: 1,
 		Handler: func(_ context.Context, _ pgx.Tx, m mailbox.Message) error {
 			seen.add(m.ID)
 			return nil

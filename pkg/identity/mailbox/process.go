@@ -24,66 +24,54 @@ const (
 )
 
 // process handles one message to its end: acknowledged, to be redelivered, or
-// dead. It is not cut short when run ends, since half a message is worth nothing.
-func (c *Consumer) process(run context.Context, raw jetstream.Msg, t terms) {
+// dead. It is not cut short when run ends, since half a message is worth
+// nothing. It reports whether the message was applied.
+func (c *Consumer) process(run context.Context, d delivery, t terms) bool {
 	ctx := context.WithoutCancel(run)
-	meta, err := raw.Metadata()
-	if err != nil {
-		c.config.Logger.ErrorContext(ctx, "message without JetStream metadata", "cause", reason(err))
-		return
-	}
-	m := received(raw, meta)
-	ctx = traceContext.Extract(ctx, propagation.MapCarrier(m.Header))
-	ctx, span := otel.Tracer(tracerName).Start(ctx, "process "+c.config.Stream, trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(attribute.String("messaging.system", "nats"),
-			attribute.String("messaging.destination.name", c.config.Stream),
-			attribute.String("messaging.consumer.group.name", c.config.Durable)))
-	defer span.End()
-
-	tx, deadline, err := c.begin(run, ctx, raw, t)
+	tx, deadline, err := c.begin(run, ctx, []delivery{d}, t)
 	if err != nil {
 		// Not the message's fault.
-		c.settle(ctx, span, raw.NakWithDelay(c.config.Backoff[0]))
-		return
+		c.settle(ctx, d.raw.NakWithDelay(c.config.Backoff[0]))
+		return false
 	}
 	// The commit, too, must be over before the server redelivers.
 	working, cancel := context.WithDeadline(ctx, deadline.Add(-t.ackWait/5))
-	err = c.apply(working, tx, m)
+	err = c.apply(working, tx, d)
 	cancel()
 	if err == nil {
-		acking, cancel := context.WithTimeout(ctx, t.ackWait)
-		defer cancel()
-		c.settle(ctx, span, raw.DoubleAck(acking))
-		return
+		c.acknowledge(ctx, []delivery{d}, t)
+		return true
 	}
 	cause := reason(err)
-	span.SetStatus(codes.Error, "message not applied")
-	logger := c.config.Logger.With("message_id", m.ID, "sequence", meta.Sequence.Stream, "attempt", meta.NumDelivered, "cause", cause)
+	logger := c.config.Logger.With("message_id", d.ID, "sequence", d.meta.Sequence.Stream, "attempt", d.meta.NumDelivered, "cause", cause)
 	switch {
 	case errors.Is(err, ErrPoison):
 		logger.ErrorContext(ctx, "message is poison and was terminated")
-		c.settle(ctx, span, raw.TermWithReason(cause))
-	case t.maxDeliver > 0 && meta.NumDelivered >= t.maxDeliver:
+		c.settle(ctx, d.raw.TermWithReason(cause))
+	case t.maxDeliver > 0 && d.meta.NumDelivered >= t.maxDeliver:
 		// Terminated rather than left to run out: a dead letter without a cause helps nobody.
 		logger.ErrorContext(ctx, "message failed for the last time and was terminated")
-		c.settle(ctx, span, raw.TermWithReason(fmt.Sprintf("gave up after %d attempts: %s", meta.NumDelivered, cause)))
+		c.settle(ctx, d.raw.TermWithReason(fmt.Sprintf("gave up after %d attempts: %s", d.meta.NumDelivered, cause)))
 	default:
 		logger.WarnContext(ctx, "message failed and will be redelivered")
 		// A bare Nak would come back at once and burn every attempt in milliseconds.
-		c.settle(ctx, span, raw.NakWithDelay(c.delay(meta.NumDelivered)))
+		c.settle(ctx, d.raw.NakWithDelay(c.delay(d.meta.NumDelivered)))
 	}
+	return false
 }
 
-// begin opens the message's transaction and returns the time by which the
-// message must be settled. While PostgreSQL is down it holds on to the message:
-// an outage of an hour must not use up the attempts of whatever happened to be
+// begin opens the transaction of a batch and returns the time by which its
+// messages must be settled. While PostgreSQL is down it holds on to them: an
+// outage of an hour must not use up the attempts of whatever happened to be
 // first in the stream.
-func (c *Consumer) begin(run, ctx context.Context, raw jetstream.Msg, t terms) (pgx.Tx, time.Time, error) {
+func (c *Consumer) begin(run, ctx context.Context, batch []delivery, t terms) (pgx.Tx, time.Time, error) {
 	var wait backoff
 	for {
-		// Also restarts the server's clock, which ran while the message lay in the buffer.
-		if err := raw.InProgress(); err != nil {
-			return nil, time.Time{}, fmt.Errorf("tell the server that work goes on: %w", err)
+		// Also restarts the server's clock, which ran while the messages lay in the buffer.
+		for _, d := range batch {
+			if err := d.raw.InProgress(); err != nil {
+				return nil, time.Time{}, fmt.Errorf("tell the server that work goes on: %w", err)
+			}
 		}
 		deadline := time.Now().Add(t.ackWait)
 		beginning, cancel := context.WithTimeout(ctx, t.ackWait/4)
@@ -95,30 +83,25 @@ func (c *Consumer) begin(run, ctx context.Context, raw jetstream.Msg, t terms) (
 		if run.Err() != nil {
 			return nil, time.Time{}, fmt.Errorf("begin: %w", err)
 		}
-		c.config.Logger.WarnContext(ctx, "database unreachable, holding the message", "cause", reason(err))
+		c.config.Logger.WarnContext(ctx, "database unreachable, holding the messages", "messages", len(batch), "cause", reason(err))
 		sleep(run, min(wait.next(), t.ackWait/4))
 	}
 }
 
 // apply writes the inbox row, runs the handler and commits. A message whose
 // inbox row exists was applied before and is done.
-func (c *Consumer) apply(ctx context.Context, tx pgx.Tx, m Message) error {
-	defer func() {
-		// After a commit this does nothing; it also gives the connection back.
-		rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-		defer cancel()
-		_ = tx.Rollback(rolling)
-	}()
+func (c *Consumer) apply(ctx context.Context, tx pgx.Tx, d delivery) error {
+	defer c.rollback(ctx, tx)
 	// If another replica works on the same message, this waits for its end.
 	tag, err := tx.Exec(ctx, `INSERT INTO mailbox_inbox (consumer, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
-		c.config.Durable, m.ID)
+		c.config.Durable, d.ID)
 	if err != nil {
 		return fmt.Errorf("write inbox: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
 		return nil
 	}
-	if err := c.handle(ctx, tx, m); err != nil {
+	if err := c.traced(ctx, tx, d); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -128,6 +111,28 @@ func (c *Consumer) apply(ctx context.Context, tx pgx.Tx, m Message) error {
 		c.config.OnCommit()
 	}
 	return nil
+}
+
+// rollback does nothing after a commit but give the connection back.
+func (c *Consumer) rollback(ctx context.Context, tx pgx.Tx) {
+	rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_ = tx.Rollback(rolling)
+}
+
+// traced runs the handler as part of the trace that the message belongs to.
+func (c *Consumer) traced(ctx context.Context, tx pgx.Tx, d delivery) error {
+	ctx = traceContext.Extract(ctx, propagation.MapCarrier(d.Header))
+	ctx, span := otel.Tracer(tracerName).Start(ctx, "process "+c.config.Stream, trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(attribute.String("messaging.system", "nats"),
+			attribute.String("messaging.destination.name", c.config.Stream),
+			attribute.String("messaging.consumer.group.name", c.config.Durable)))
+	defer span.End()
+	err := c.handle(ctx, tx, d.Message)
+	if err != nil {
+		span.SetStatus(codes.Error, "message not applied")
+	}
+	return err
 }
 
 func (c *Consumer) handle(ctx context.Context, tx pgx.Tx, m Message) (err error) {
@@ -142,9 +147,8 @@ func (c *Consumer) handle(ctx context.Context, tx pgx.Tx, m Message) (err error)
 
 // settle logs an acknowledgment that did not get through. The message comes
 // again, and its inbox row or its cause is still there.
-func (c *Consumer) settle(ctx context.Context, span trace.Span, err error) {
+func (c *Consumer) settle(ctx context.Context, err error) {
 	if err != nil {
-		span.SetStatus(codes.Error, "acknowledgment failed")
 		c.config.Logger.WarnContext(ctx, "acknowledgment failed, the message will come again", "cause", reason(err))
 	}
 }

@@ -71,6 +71,9 @@ func (p *Participant) erase(ctx context.Context, tx pgx.Tx, e identity.Event, st
 			return fmt.Errorf("erase beyond the manifest: %w", err)
 		}
 	}
+	if err := mailbox.ForgetVersions(ctx, tx, e.UserID); err != nil {
+		return err
+	}
 	raw, err := json.Marshal(receipt)
 	if err != nil {
 		return fmt.Errorf("encode receipt: %w", err)
