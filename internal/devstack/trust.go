@@ -4,6 +4,9 @@ import (
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/shadowless/shadowless/internal/holdings"
+	"github.com/shadowless/shadowless/internal/userids"
 )
 
 // The entity types of the demo's client at the IdP.
@@ -82,7 +85,7 @@ func (s *setting) door(client object) object {
 func (s *setting) participantAudiences() object {
 	audiences := object{}
 	for _, p := range participants {
-		audiences[p] = object{"scopes": []string{"identity:user-ids"}}
+		audiences[p] = object{"scopes": append([]string{userids.Scope}, holdings.Scopes...)}
 	}
 	return audiences
 }

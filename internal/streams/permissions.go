@@ -20,11 +20,11 @@ func InboxPrefix(user string) string { return "_INBOX_" + user }
 
 // published are the subjects that carry a service's own facts.
 var published = map[string][]string{
-	"orders":         {"orders.v1.>", "receipts.v1.orders"},
-	"billing":        {"billing.v1.>", "receipts.v1.billing"},
-	"token-exchange": {"receipts.v1.token-exchange"},
+	"orders":         {"orders.v1.>", "receipts.v1.orders", "receipts.v1.orders.rekeyed"},
+	"billing":        {"billing.v1.>", "receipts.v1.billing", "receipts.v1.billing.rekeyed"},
+	"token-exchange": {"receipts.v1.token-exchange", "receipts.v1.token-exchange.rekeyed"},
 	"identity-relay": {"identity.v1.>"},
-	"console":        {"receipts.v1.console"},
+	"console":        {"receipts.v1.console", "receipts.v1.console.rekeyed"},
 }
 
 // revokers may write any entry of the revocation bucket, the others only their

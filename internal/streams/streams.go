@@ -61,14 +61,17 @@ type Consumer struct {
 	Filters []string
 }
 
+// erasing is what a participant answers: erasures, and users who get another ID.
+var erasing = []string{"identity.v1.erasure.>", "identity.v1.user.rekeyed.>"}
+
 // Consumers are the durables of the services. None gives up by count: a participant
 // whose database is down for a day must still answer. Poison is terminated with
 // a reason and kept in DEAD_LETTERS.
 var Consumers = []Consumer{
-	{Identity, "orders-erasures", "orders", []string{"identity.v1.erasure.>"}},
-	{Identity, "billing-erasures", "billing", []string{"identity.v1.erasure.>"}},
-	{Identity, "token-exchange-erasures", "token-exchange", []string{"identity.v1.erasure.>"}},
-	{Identity, "console-erasures", "console", []string{"identity.v1.erasure.>"}},
+	{Identity, "orders-erasures", "orders", erasing},
+	{Identity, "billing-erasures", "billing", erasing},
+	{Identity, "token-exchange-erasures", "token-exchange", erasing},
+	{Identity, "console-erasures", "console", erasing},
 	{Identity, "token-exchange-identity", "token-exchange", []string{"identity.v1.user.>", "identity.v1.access.>", "identity.v1.erasure.readmitted.>"}},
 	{Receipts, "identity-relay-receipts", "identity-relay", []string{"receipts.v1.>"}},
 	{Billing, "orders-billing", "orders", []string{"billing.v1.>"}},

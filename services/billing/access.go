@@ -2,6 +2,7 @@ package billing
 
 import (
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/services/billing/api"
 	"github.com/shadowless/shadowless/services/billing/internal/domain"
@@ -11,7 +12,7 @@ import (
 // a part of placing an order, go on while revocations cannot arrive; moving
 // money does not.
 func Access() access.Table {
-	return access.Table{Service: Name, Routes: []access.Route{
+	return access.Table{Service: Name, Routes: append([]access.Route{
 		{
 			Pattern: "POST /v1/invoices",
 			Allow: []access.Rule{
@@ -45,5 +46,5 @@ func Access() access.Table {
 			Doc: "refund any invoice (staff), or one of mine if amount, status and currency allow it",
 		},
 		userids.Route(),
-	}}
+	}, holdings.Routes()...)}
 }

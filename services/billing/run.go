@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/idempotency"
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/internal/userids"
@@ -69,6 +70,7 @@ func wire(m *mesh.Mesh, cfg Config) (http.Handler, error) {
 	mux := access.NewMux(Access(), m.Verifier)
 	transport.Register(mux, domain.NewService(invoices, decider(cfg, m.HTTPClient), time.Now))
 	userids.Handle(mux, erasures)
+	holdings.Handle(mux, erasures)
 	return mux.Handler()
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
 )
 
@@ -14,7 +15,7 @@ func Access() access.Table {
 	page := func(pattern, doc string) access.Route {
 		return access.Route{Pattern: pattern, Allow: []access.Rule{access.Public()}, Posture: access.FailOpen, Doc: doc}
 	}
-	return access.Table{Service: Name, Routes: []access.Route{
+	return access.Table{Service: Name, Routes: append([]access.Route{
 		page("GET /{$}", "the page: with a session who I am, what my token holds and my orders; without one, how to sign in"),
 		page("GET /assets/{name}", "style sheet and icon"),
 		page("GET /auth/login", "begin to sign in at the identity provider"),
@@ -29,5 +30,5 @@ func Access() access.Table {
 		page("GET /v1/me", "session: what my token holds, as JSON"),
 		page("POST /v1/sign-up", "make an account, as JSON; limited by address"),
 		userids.Route(),
-	}}
+	}, holdings.Routes()...)}
 }

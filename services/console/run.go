@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/authn"
@@ -108,6 +109,7 @@ func wire(ctx context.Context, m *mesh.Mesh, cfg Config) (http.Handler, func(), 
 	mux := access.NewMux(Access(), m.Verifier)
 	pages.Register(mux)
 	userids.Handle(mux, erasures)
+	holdings.Handle(mux, erasures)
 	handler, err := mux.Handler()
 	if err != nil {
 		idTokens.Close()

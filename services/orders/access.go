@@ -2,6 +2,7 @@ package orders
 
 import (
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/services/orders/internal/domain"
 )
@@ -10,7 +11,7 @@ import (
 // canceled while revocations cannot arrive: a shop that stops selling because a
 // ban might be seconds old is worse off. What staff may see of others stops.
 func Access() access.Table {
-	return access.Table{Service: Name, Routes: []access.Route{
+	return access.Table{Service: Name, Routes: append([]access.Route{
 		{
 			Pattern: "POST /v1/orders", Posture: access.FailOpen,
 			Allow: []access.Rule{access.User(domain.EntityOrder, domain.PermissionPlace)},
@@ -37,5 +38,5 @@ func Access() access.Table {
 			Doc:     "list any user's orders with their display name (staff)",
 		},
 		userids.Route(),
-	}}
+	}, holdings.Routes()...)}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/idempotency"
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/internal/telemetry"
@@ -74,6 +75,7 @@ func wire(m *mesh.Mesh, cfg Config, out *outgoing) (http.Handler, error) {
 		Store: orders, Invoicer: out.invoicer, Directory: out.directory, Note: note, Now: time.Now,
 	}))
 	userids.Handle(mux, erasures)
+	holdings.Handle(mux, erasures)
 	return mux.Handler()
 }
 

@@ -2,6 +2,7 @@ package tokenexchange
 
 import (
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
@@ -16,7 +17,7 @@ func Access() access.Table {
 	admin := []access.Rule{access.Client(operator, api.AdminScope)}
 	auditors := []access.Rule{access.Client(operator, api.AdminScope), access.ExternalClient(api.AuditScope)}
 	everybody := []access.Rule{access.Public()}
-	return access.Table{Service: Name, Routes: []access.Route{
+	return access.Table{Service: Name, Routes: append([]access.Route{
 		{Pattern: "POST /oauth/token", Allow: everybody, Doc: "get a token; the client authenticates with its API key (RFC 6749, RFC 8693)"},
 		{Pattern: "POST /oauth/introspect", Allow: everybody, Doc: "whether a token is alive; the client authenticates as for a token (RFC 7662)"},
 		{Pattern: "POST /oauth/revoke", Allow: everybody, Doc: "end a token that one fetched, or an API key that one holds (RFC 7009)"},
@@ -46,5 +47,5 @@ func Access() access.Table {
 		{Pattern: "POST /v1/signing-keys", Allow: admin, Posture: access.FailOpen, Doc: "make a new signing key; in an emergency, end all others"},
 		{Pattern: "GET /v1/secret-keys", Allow: admin, Posture: access.FailOpen, Doc: "the IDs of the keys in the service's own key files, and what depends on them"},
 		userids.Route(),
-	}}
+	}, holdings.Routes()...)}
 }

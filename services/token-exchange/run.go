@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/httpclient"
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/internal/streams"
@@ -200,6 +201,7 @@ func route(m *mesh.Mesh, issuer string, tokens *exchange.Service, ring *signing.
 	audit.Register(mux, beside.audit)
 	broker.Register(mux, beside.broker)
 	userids.Handle(mux, erasures)
+	holdings.Handle(mux, erasures)
 	handler, err := mux.Handler()
 	if err != nil {
 		return nil, err

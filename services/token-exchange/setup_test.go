@@ -68,7 +68,7 @@ var registrations = []api.ClientSpec{
 	{ID: "exchanger", GrantTypes: []string{authn.GrantTokenExchange}, Audiences: map[string]api.Audience{"orders": {}}},
 	{ID: "homeless"},
 	{ID: "operator", Audiences: map[string]api.Audience{"token-exchange": {Scopes: []string{api.AdminScope}}}},
-	{ID: "identity-relay", Audiences: map[string]api.Audience{"token-exchange": {Scopes: []string{"identity:user-ids"}}}},
+	{ID: "identity-relay", Audiences: map[string]api.Audience{"token-exchange": {Scopes: []string{"identity:user-ids", "identity:holdings", "identity:export", "identity:rekey"}}}},
 }
 
 // world is token-exchange, running, with everything around it real.

@@ -61,7 +61,7 @@ func (l *List) Blocked(ctx context.Context, userID string) (bool, error) {
 func (l *List) Apply(ctx context.Context, tx pgx.Tx, e identity.Event) error {
 	b := Block{Version: e.Version}
 	switch e.Type {
-	case identity.TypeUserDeleted:
+	case identity.TypeUserDeleted, identity.TypeUserRekeyed:
 		b.Kind = Deleted
 	case identity.TypeErasureReadmitted:
 		b.Kind, b.Lifted = Deleted, true
