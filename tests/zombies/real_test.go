@@ -1,0 +1,69 @@
+package zombies
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/shadowless/shadowless/pkg/identity/identitytest"
+)
+
+func TestMain(m *testing.M) { identitytest.Main(m) }
+
+const (
+	shortestReal, longestReal = 6, 20
+	// systems run beside each other; each runs a hundred schedules.
+	systems = 2
+)
+
+func TestSystem_NobodyComesBack(t *testing.T) {
+	t.Parallel()
+	for range systems {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			live(t)
+		})
+	}
+}
+
+// live runs a hundred schedules, rapid's default, against one system.
+func live(t *testing.T) {
+	t.Helper()
+	s := newSystem(t)
+	rapid.Check(t, func(t *rapid.T) {
+		l := &life{system: s, people: [2]*person{s.newPerson(), s.newPerson()}}
+		if err := l.play(schedule(realOps, shortestReal, longestReal).Draw(t, "steps")); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// play runs a schedule to its end, looking after every step.
+func (l *life) play(steps []Step) error {
+	for i, s := range append(steps, Step{Op: Rest}) {
+		err := l.step(s)
+		if err == nil {
+			err = l.look()
+		}
+		if err != nil {
+			return fmt.Errorf("after step %d (%s): %w", i+1, s, err)
+		}
+	}
+	for at := range names {
+		for _, p := range l.people {
+			if dead, _, err := l.dead(at, p); err != nil || p.erasure != "" && !p.readmited && !dead {
+				return fmt.Errorf("%w: %s has not answered: %w", errUnfinished, names[at], err)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *life) look() error {
+	found, err := l.zombies(l.people[:]...)
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("%w: %v", errZombie, found)
+	}
+	return err
+}
