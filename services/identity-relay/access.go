@@ -33,7 +33,31 @@ var Access = access.Table{Service: name, Routes: []access.Route{
 	},
 	{
 		Pattern: "POST /v1/erasures/{id}/release", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
-		Doc: "let an erasure go on that the breaker holds",
+		Doc: "let an erasure go on that the breaker or a legal hold stops",
+	},
+	{
+		Pattern: "POST /v1/erasures/{id}/hold", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "stop an erasure that has asked nobody yet, by a legal hold on its user",
+	},
+	{
+		Pattern: "POST /v1/erasures/{id}/retry", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "ask the participants of an erasure again",
+	},
+	{
+		Pattern: "POST /v1/erasures/{id}/readmit", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "let the user of an erasure come back",
+	},
+	{
+		Pattern: "GET /v1/legal-holds", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "the legal holds that are not lifted",
+	},
+	{
+		Pattern: "POST /v1/legal-holds", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "keep a user's data from being erased",
+	},
+	{
+		Pattern: "DELETE /v1/legal-holds/{id}", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
+		Doc: "lift a legal hold",
 	},
 	{
 		Pattern: "POST /v1/revocations", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},

@@ -18,7 +18,6 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/revocation"
 	identityrelay "github.com/shadowless/shadowless/services/identity-relay"
 	"github.com/shadowless/shadowless/services/identity-relay/api"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 )
 
 // newRoomWith starts a relay with two participants.
@@ -87,7 +86,7 @@ func TestErasure_FromTheWebhookToTheCertificate(t *testing.T) {
 	require.Zero(t, billing.notes(user))
 	require.Equal(t, 1, orders.notes("somebody else"))
 
-	var certificate erasures.Certificate
+	var certificate api.Certificate
 	require.NoError(t, json.Unmarshal(done.Certificate, &certificate))
 	require.Len(t, certificate.Receipts, 3)
 	require.Equal(t, done.UserHash, certificate.User.Hash)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/internal/streams"
@@ -86,13 +88,23 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 		Grace: cfg.ErasureGrace, Deadline: cfg.ErasureDeadline, PerHour: cfg.ErasuresPerHour,
 		Stream: streams.Identity, StreamMaxAge: streams.IdentityMaxAge, Tombstones: tombstones, Now: time.Now,
 	}
-	publisher := mailbox.NewPublisher(m.Pool, m.JetStream, mailbox.PublisherOptions{OnPublished: eventlog.Published, Logger: m.Logger})
+	publisher := mailbox.NewPublisher(m.Pool, m.JetStream, mailbox.PublisherOptions{
+		OnPublished: eventlog.Places{JetStream: m.JetStream, Stream: streams.Identity}.Published, Logger: m.Logger,
+	})
 	projector := revocations.NewProjector(m.Pool, m.JetStream, streams.Revocations, m.Logger)
 	sum := sha256.Sum256(manifestYAML)
 	worker := erasures.NewWorker(erasures.Worker{
 		Pool: m.Pool, JetStream: m.JetStream, Settings: settings, ManifestSum: hex.EncodeToString(sum[:]),
-		OnAppend: publisher.Wake, Log: m.Logger,
+		Lookup: known(list), Log: m.Logger,
+		OnAppend: func() {
+			publisher.Wake()
+			projector.Wake()
+		},
 	})
+	stopObserving, err := worker.Observe(otel.Meter(name))
+	if err != nil {
+		return nil, nil, err
+	}
 	receipts, err := mailbox.NewConsumer(m.JetStream, m.Pool, mailbox.ConsumerConfig{
 		Stream: streams.Receipts, Durable: streams.Durable(name, "receipts"), Handler: erasures.TakeReceipt,
 		OnCommit: worker.Wake, Logger: m.Logger,
@@ -123,6 +135,7 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	m.Go("outbox", publisher.Run)
 	m.Go("revocations' projection", projector.Run)
 	m.Go("erasures", worker.Run)
+	m.Go("look-ups at the end of grace", worker.Check)
 	m.Go("receipts", receipts.Run)
 	m.Go("look-ups", rereader.Run)
 	m.Go("reconciliation", reconciler.Run)
@@ -140,6 +153,7 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	stop := func() {
 		stopSources()
 		stopTokens()
+		_ = stopObserving() // nothing is observed any more
 	}
 	(&operator.Service{
 		Pool: m.Pool, Recorder: recorder, Projector: projector, Reconciler: reconciler, Refusals: refused, Erasures: settings, Now: time.Now,

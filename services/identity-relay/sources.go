@@ -82,6 +82,15 @@ func lookup(list userlist.Namespaced) relay.Lookup {
 	}
 }
 
+// known asks the list whether it knows a user. One of another issuer is not known.
+func known(list userlist.Namespaced) func(context.Context, string) (bool, error) {
+	ask := lookup(list)
+	return func(ctx context.Context, userID string) (bool, error) {
+		standing, err := ask(ctx, userID)
+		return standing.Found, err
+	}
+}
+
 // handleSources adds the routes that facts are pushed to.
 func handleSources(
 	ctx context.Context, mux *access.Mux, cfg Config, m *mesh.Mesh, issuers authn.Config, namespace string,

@@ -36,6 +36,9 @@ func (c *Client) Erasures(ctx context.Context, f ErasureFilter) (Erasures, error
 	if f.Late {
 		query.Set("late", "true")
 	}
+	if f.User != "" {
+		query.Set("user", base64.RawURLEncoding.EncodeToString([]byte(f.User)))
+	}
 	if f.After != "" {
 		query.Set("after", f.After)
 	}
@@ -50,9 +53,53 @@ func (c *Client) Erasure(ctx context.Context, id string) (ErasureDetail, error) 
 	return apiclient.Do[ErasureDetail](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "erasures", id}})
 }
 
-// ReleaseErasure lets an erasure go on that the breaker holds.
+// ReleaseErasure lets an erasure go on that is held, by the breaker or by a legal
+// hold, which is lifted.
 func (c *Client) ReleaseErasure(ctx context.Context, id string) (ErasureDetail, error) {
 	return apiclient.Do[ErasureDetail](ctx, c.calls, apiclient.Call{Method: http.MethodPost, Path: []string{"v1", "erasures", id, "release"}})
+}
+
+// HoldErasure stops an erasure that has asked nobody yet, by a legal hold on its user.
+func (c *Client) HoldErasure(ctx context.Context, id, reason string) (ErasureDetail, error) {
+	return c.decide(ctx, id, "hold", HoldRequest{Reason: reason})
+}
+
+// RetryErasure asks the participants again and gives them a new deadline.
+func (c *Client) RetryErasure(ctx context.Context, id string) (ErasureDetail, error) {
+	return c.decide(ctx, id, "retry", nil)
+}
+
+// Readmit lets the user of an erasure come back: what was erased stays erased.
+func (c *Client) Readmit(ctx context.Context, id, userID, reason string) (ErasureDetail, error) {
+	return c.decide(ctx, id, "readmit", ReadmitRequest{UserID: userID, Reason: reason})
+}
+
+func (c *Client) decide(ctx context.Context, id, decision string, body any) (ErasureDetail, error) {
+	return apiclient.Do[ErasureDetail](ctx, c.calls, apiclient.Call{
+		Method: http.MethodPost, Path: []string{"v1", "erasures", id, decision}, Body: body,
+	})
+}
+
+// HoldUser places a legal hold on a user; an erasure that is open, or is opened
+// later, waits until it is lifted.
+func (c *Client) HoldUser(ctx context.Context, userID, reason string) (LegalHold, error) {
+	return apiclient.Do[LegalHold](ctx, c.calls, apiclient.Call{
+		Method: http.MethodPost, Path: []string{"v1", "legal-holds"}, Body: HoldUserRequest{UserID: userID, Reason: reason},
+	})
+}
+
+// LiftHold ends a legal hold.
+func (c *Client) LiftHold(ctx context.Context, id string) (LiftedHold, error) {
+	return apiclient.Do[LiftedHold](ctx, c.calls, apiclient.Call{Method: http.MethodDelete, Path: []string{"v1", "legal-holds", id}})
+}
+
+// LegalHolds returns a page of the legal holds that are not lifted.
+func (c *Client) LegalHolds(ctx context.Context, after string) (LegalHolds, error) {
+	query := url.Values{}
+	if after != "" {
+		query.Set("after", after)
+	}
+	return apiclient.Do[LegalHolds](ctx, c.calls, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "legal-holds"}, Query: query})
 }
 
 // Revoke revokes a user, session, token or client, or blocks a user. kind is one

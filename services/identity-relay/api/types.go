@@ -16,7 +16,7 @@ const Audience = "identity-relay"
 // Erasure is one erasure. The user is named by a keyed hash alone.
 type Erasure struct {
 	ID     string `json:"id"`
-	State  string `json:"state"` // held, grace, requested, complete
+	State  string `json:"state"` // held, grace, requested, complete, withdrawn
 	Late   bool   `json:"late"`
 	Source string `json:"source"`
 	// UserHash is base64url of HMAC-SHA256 under the key HashKeyID.
@@ -29,18 +29,35 @@ type Erasure struct {
 	CompletedAt *time.Time `json:"completed_at,omitempty"`
 	// WaitingFor names the participants that have not answered.
 	WaitingFor []string `json:"waiting_for"`
+	// Round is how often participants were asked; ReopenedAt is when the last
+	// round began, if it is not the first.
+	Round      int        `json:"round"`
+	ReopenedAt *time.Time `json:"reopened_at,omitempty"`
+	// OverLimit and LegalHold say why it is held: too many of its source within
+	// an hour, or a legal hold with this reason.
+	OverLimit    bool       `json:"over_limit,omitempty"`
+	LegalHold    string     `json:"legal_hold,omitempty"`
+	WithdrawnAt  *time.Time `json:"withdrawn_at,omitempty"`
+	ReadmittedAt *time.Time `json:"readmitted_at,omitempty"`
+	// Edition of the certificate; 0: none was issued yet.
+	Edition int `json:"edition"`
 }
 
 // ErasureDetail is an erasure with its answers, and its certificate once complete.
 type ErasureDetail struct {
 	Erasure
-	Answers     []Answer        `json:"answers"`
+	Answers []Answer `json:"answers"`
+	// RetentionEnded are answers that nobody asked for: rows that had been kept.
+	RetentionEnded []Answer   `json:"retention_ended"`
+	Decisions      []Decision `json:"decisions"`
+	// Certificate is a Certificate in JSON.
 	Certificate json.RawMessage `json:"certificate,omitempty"`
 }
 
 // Answer is one participant's receipt, or its absence.
 type Answer struct {
 	Participant string          `json:"participant"`
+	Round       int             `json:"round,omitempty"`
 	AnsweredAt  *time.Time      `json:"answered_at,omitempty"`
 	Receipt     json.RawMessage `json:"receipt,omitempty"`
 }
@@ -55,8 +72,51 @@ type Erasures struct {
 type ErasureFilter struct {
 	State string
 	Late  bool
+	// User selects those of one user ID.
+	User  string
 	After string
 	Limit int
+}
+
+// HoldRequest places a legal hold on the user of an erasure.
+type HoldRequest struct {
+	// Reason outlives the erasure: a file number, nothing that names the user.
+	Reason string `json:"reason"`
+}
+
+// ReadmitRequest lets the user of an erasure come back.
+type ReadmitRequest struct {
+	// UserID must be the erasure's, which the relay knows by its hash alone.
+	UserID string `json:"user_id"`
+	Reason string `json:"reason"`
+}
+
+// HoldUserRequest places a legal hold on a user.
+type HoldUserRequest struct {
+	UserID string `json:"user_id"`
+	Reason string `json:"reason"`
+}
+
+// LegalHold keeps a user's data from being erased.
+type LegalHold struct {
+	ID        string    `json:"id"`
+	UserHash  string    `json:"user_hash"`
+	HashKeyID string    `json:"hash_key_id"`
+	Reason    string    `json:"reason"`
+	PlacedAt  time.Time `json:"placed_at"`
+	PlacedBy  string    `json:"placed_by"`
+}
+
+// LiftedHold is a legal hold that was taken away.
+type LiftedHold struct {
+	ID       string    `json:"id"`
+	LiftedAt time.Time `json:"lifted_at"`
+}
+
+// LegalHolds is a page, oldest first. Next is the after of the following one.
+type LegalHolds struct {
+	LegalHolds []LegalHold `json:"legal_holds"`
+	Next       string      `json:"next,omitempty"`
 }
 
 // Kinds of revocations.
@@ -110,6 +170,10 @@ type Reconciliation struct {
 	Listed       int                         `json:"listed"`
 	Missing      int                         `json:"missing"`
 	UnderErasure int                         `json:"under_erasure"`
+	Erased       int                         `json:"erased"`
+	Reopened     int                         `json:"reopened"`
+	Postponed    int                         `json:"postponed"`
+	Rescued      int                         `json:"rescued"`
 	Known        int                         `json:"known"`
 	Waiting      int                         `json:"waiting"`
 	Deleted      int                         `json:"deleted"`

@@ -46,7 +46,7 @@ func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error
 		var userID string
 		var answered bool
 		err := tx.QueryRow(ctx, `SELECT e.user_id, p.receipt IS NOT NULL FROM erasures e
-			JOIN erasure_participants p ON p.erasure_id = e.id AND p.participant = $2
+			JOIN erasure_participants p ON p.erasure_id = e.id AND p.round = e.round AND p.participant = $2
 			WHERE e.id = $1 AND e.state = 'requested' FOR UPDATE OF e`, id, Self).Scan(&userID, &answered)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil // another replica has finished it
@@ -108,8 +108,9 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 		if err := removeMessage(ctx, stream, p.ID, uint64(p.Sequence)); err != nil { //nolint:gosec // stored from a uint64
 			return err
 		}
-		_, err := w.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $1 AND stream_sequence = $2)
-			UPDATE events SET removed_at = now() WHERE id = $1 AND stream_sequence = $2`, p.ID, p.Sequence)
+		_, err := w.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $1 AND stream_sequence = $2),
+			removed AS (UPDATE events SET removed_at = now() WHERE id = $1 AND stream_sequence = $2 RETURNING 1)
+			UPDATE erasures SET messages_deleted = messages_deleted + (SELECT count(*) FROM removed) WHERE id = $3`, p.ID, p.Sequence, id)
 		if err != nil {
 			return fmt.Errorf("note a deleted message: %w", err)
 		}
@@ -142,28 +143,64 @@ func (w *Worker) complete(ctx context.Context, id uuid.UUID) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE id = $1 FOR UPDATE`, id); err != nil {
 			return fmt.Errorf("lock erasure: %w", err)
 		}
-		e, answers, err := Get(ctx, tx, id)
-		if err != nil || e.State == Complete {
+		d, err := GetDetail(ctx, tx, id)
+		if err != nil || d.State != Requested {
 			return err
 		}
-		var deleted, left int64
-		err = tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE removed_at IS NOT NULL), count(*) FILTER (WHERE removed_at IS NULL)
-			FROM events WHERE erasure_id = $1`, id).Scan(&deleted, &left)
+		var left bool
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE erasure_id = $1 AND removed_at IS NULL)`, id).Scan(&left)
 		if err != nil {
-			return fmt.Errorf("count deleted messages: %w", err)
+			return fmt.Errorf("look for messages: %w", err)
 		}
-		if left > 0 {
+		if left {
 			return nil // published in the meantime; the next pass deletes it
 		}
-		certificate, err := certify(e, answers, deleted, w.Settings, at)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE erasures SET state = 'complete', completed_at = $2, certificate = $3 WHERE id = $1`, id, at, certificate)
-		return err
+		d.State, d.CompletedAt = Complete, &at
+		return w.certify(ctx, tx, d, at)
 	})
 	if err != nil {
 		return fmt.Errorf("complete erasure: %w", err)
 	}
 	return nil
+}
+
+// certify writes the next edition of the certificate.
+func (w *Worker) certify(ctx context.Context, tx pgx.Tx, d Detail, at time.Time) error {
+	certificate, err := certify(d, w.Settings, at)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE erasures SET state = $2, completed_at = $3, certificate = $4, edition = edition + 1, outdated = false
+		WHERE id = $1`, d.ID, string(d.State), d.CompletedAt, certificate)
+	if err != nil {
+		return fmt.Errorf("store the certificate: %w", err)
+	}
+	return nil
+}
+
+// certifyAgain issues certificates anew whose erasures were added to since: the
+// retention of rows ended, somebody answered late, the user was readmitted.
+func (w *Worker) certifyAgain(ctx context.Context) error {
+	for {
+		found := false
+		err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+			var id uuid.UUID
+			err := tx.QueryRow(ctx, `SELECT id FROM erasures WHERE outdated AND state = 'complete' LIMIT 1 FOR UPDATE SKIP LOCKED`).Scan(&id)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("read an outdated certificate: %w", err)
+			}
+			found = true
+			d, err := GetDetail(ctx, tx, id)
+			if err != nil {
+				return err
+			}
+			return w.certify(ctx, tx, d, w.Settings.Now().UTC().Truncate(time.Microsecond))
+		})
+		if err != nil || !found {
+			return err
+		}
+	}
 }

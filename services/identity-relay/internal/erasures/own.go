@@ -52,8 +52,10 @@ func (w *Worker) eraseOwn(ctx context.Context, tx pgx.Tx, id uuid.UUID, userID s
 	if _, err := tx.Exec(ctx, `UPDATE events SET erasure_id = $2 WHERE user_id = $1`, userID, id); err != nil {
 		return fmt.Errorf("tie events to the erasure: %w", err)
 	}
-	at, pseudonym := w.Settings.Now().UTC(), "erased:"+id.String()
-	receipt := participant.Receipt{ErasureID: id.String(), Participant: Self, At: at, Manifest: w.ManifestSum}
+	at, pseudonym := w.Settings.Now().UTC(), pseudonymOf(id)
+	receipt := participant.Receipt{
+		ErasureID: id.String(), Participant: Self, At: at, Manifest: w.ManifestSum, Request: uint64(version), //nolint:gosec // versions count from 1
+	}
 	for _, step := range ownSteps {
 		tag, err := tx.Exec(ctx, step.change, userID, pseudonym)
 		if err != nil {
@@ -76,7 +78,8 @@ func (w *Worker) eraseOwn(ctx context.Context, tx pgx.Tx, id uuid.UUID, userID s
 	if err != nil {
 		return fmt.Errorf("encode receipt: %w", err)
 	}
-	_, err = tx.Exec(ctx, `UPDATE erasure_participants SET receipt = $3, answered_at = $4 WHERE erasure_id = $1 AND participant = $2`,
+	_, err = tx.Exec(ctx, `UPDATE erasure_participants p SET receipt = $3, answered_at = $4 FROM erasures e
+		WHERE p.erasure_id = $1 AND p.participant = $2 AND e.id = $1 AND p.round = e.round`,
 		id, Self, raw, at)
 	if err != nil {
 		return fmt.Errorf("store receipt: %w", err)

@@ -11,9 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/shadowless/shadowless/pkg/identity"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
 )
 
 const (
@@ -30,7 +27,9 @@ type Worker struct {
 	Settings  Settings
 	// ManifestSum is the SHA-256 of the relay's own manifest, in hex; its receipt quotes it.
 	ManifestSum string
-	// OnAppend is called after events were committed to the outbox.
+	// Lookup asks the identity provider whether it knows a user; nil asks nobody.
+	Lookup func(ctx context.Context, userID string) (found bool, err error)
+	// OnAppend is called after events or revocations were committed.
 	OnAppend func()
 	Log      *slog.Logger
 
@@ -87,7 +86,7 @@ func (w *Worker) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed []error
+	failed := []error{w.certifyAgain(ctx)}
 	for _, id := range answered {
 		failed = append(failed, w.finish(ctx, id)) // one that fails must not hold up the others
 	}
@@ -111,7 +110,8 @@ func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
 		var id uuid.UUID
 		var userID string
 		err := tx.QueryRow(ctx, `SELECT id, user_id FROM erasures WHERE state = 'grace' AND grace_until <= $1
-			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now).Scan(&id, &userID)
+			AND ($2 OR checked_at IS NOT NULL OR grace_until <= opened_at)
+			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now, w.Lookup == nil).Scan(&id, &userID)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -129,9 +129,7 @@ func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
 		if err != nil {
 			return fmt.Errorf("mark erasure as requested: %w", err)
 		}
-		_, err = eventlog.Append(ctx, tx, Self, identity.Event{
-			Type: identity.TypeErasureRequested, Time: now, UserID: userID, ErasureID: id.String(),
-		})
+		_, err = ask(ctx, tx, id, userID, now)
 		return err
 	})
 	if err != nil {
@@ -143,7 +141,7 @@ func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
 // answered lists erasures for which only the relay's own part may be missing.
 func (w *Worker) answered(ctx context.Context) ([]uuid.UUID, error) {
 	rows, err := w.Pool.Query(ctx, `SELECT id FROM erasures e WHERE state = 'requested' AND NOT EXISTS (
-			SELECT FROM erasure_participants p WHERE p.erasure_id = e.id AND p.receipt IS NULL AND p.participant <> $1)
+			SELECT FROM erasure_participants p WHERE p.erasure_id = e.id AND p.round = e.round AND p.receipt IS NULL AND p.participant <> $1)
 		ORDER BY requested_at LIMIT $2`, Self, stepBatch)
 	if err != nil {
 		return nil, fmt.Errorf("read answered erasures: %w", err)

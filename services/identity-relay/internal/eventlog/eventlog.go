@@ -54,28 +54,6 @@ func Append(ctx context.Context, tx pgx.Tx, observedBy string, e identity.Event)
 	return e, nil
 }
 
-// Published stores where JetStream keeps each event, so that the messages of an
-// erased user can be deleted. It is the publisher's hook.
-func Published(ctx context.Context, tx pgx.Tx, published []mailbox.Published) error {
-	ids := make([]string, len(published))
-	sequences := make([]int64, len(published))
-	for i, p := range published {
-		ids[i], sequences[i] = p.MessageID, int64(p.Sequence) //nolint:gosec // sequences stay far below 2^63
-	}
-	// A message that is published twice after a crash has two places, unless the
-	// stream dropped the second one within its window. Both are kept, so that an
-	// erasure finds both.
-	_, err := tx.Exec(ctx, `WITH p AS (SELECT unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS sequence),
-		copies AS (INSERT INTO event_copies (event_id, stream_sequence)
-			SELECT e.id, e.stream_sequence FROM events e JOIN p ON p.id = e.id
-			WHERE e.stream_sequence <> p.sequence ON CONFLICT DO NOTHING)
-		UPDATE events SET stream_sequence = p.sequence FROM p WHERE events.id = p.id`, ids, sequences)
-	if err != nil {
-		return fmt.Errorf("store stream sequences: %w", err)
-	}
-	return nil
-}
-
 // Event is one row of the log.
 type Event struct {
 	Version    int64

@@ -3,7 +3,6 @@ package operator
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"time"
@@ -31,6 +30,13 @@ const busyRetryAfter = 5 * time.Second
 var (
 	errNoErasure        = problem.New(http.StatusNotFound, "erasure-not-found", "There is no such erasure.")
 	errNotHeld          = problem.New(http.StatusConflict, "erasure-not-held", "The erasure is not held.")
+	errUnderWay         = problem.New(http.StatusConflict, "erasure-under-way", "Participants have been asked to erase already.")
+	errNotRequested     = problem.New(http.StatusConflict, "erasure-not-requested", "Nobody's answer is waited for.")
+	errReadmitted       = problem.New(http.StatusConflict, "user-readmitted", "The user was readmitted before.")
+	errOtherUser        = problem.New(http.StatusConflict, "erasure-of-another-user", "The erasure is of another user.")
+	errHoldExists       = problem.New(http.StatusConflict, "legal-hold-exists", "The user is under a legal hold already.")
+	errNoHold           = problem.New(http.StatusNotFound, "legal-hold-not-found", "There is no such legal hold.")
+	errReasonNamesUser  = problem.New(http.StatusBadRequest, "reason-names-user", "The reason outlives the erasure and must not name the user.")
 	errNotRevoked       = problem.New(http.StatusNotFound, "not-revoked", "There is no such revocation.")
 	errNoReconciliation = problem.New(http.StatusNotFound, "reconciliation-not-found", "There is no such reconciliation.")
 	errBusy             = problem.New(http.StatusConflict, "reconciliation-in-progress", "Another reconciliation is under way.")
@@ -51,7 +57,7 @@ type Service struct {
 func (s *Service) Register(m *access.Mux) {
 	kit.Handle(m, "GET /v1/erasures", kit.NoBody[listErasures], s.listErasures, http.StatusOK)
 	kit.Handle(m, "GET /v1/erasures/{id}", kit.NoBody[byID], s.erasure, http.StatusOK)
-	kit.Handle(m, "POST /v1/erasures/{id}/release", kit.NoBody[byID], s.release, http.StatusOK)
+	s.registerDecisions(m)
 	kit.Handle(m, "POST /v1/revocations", kit.JSON[revoke], s.revoke, http.StatusOK)
 	kit.Handle(m, "DELETE /v1/revocations/{kind}/{id}", kit.NoBody[lift], s.lift, http.StatusOK)
 	kit.Handle(m, "POST /v1/revocations/rebuild", kit.NoBody[struct{}], s.rebuild, http.StatusOK)
@@ -60,58 +66,6 @@ func (s *Service) Register(m *access.Mux) {
 	kit.Handle(m, "GET /v1/events", kit.NoBody[listEvents], s.events, http.StatusOK)
 	kit.Handle(m, "POST /v1/events/replays", kit.JSON[replayEvents], s.replay, http.StatusOK)
 	kit.Handle(m, "GET /v1/sources", kit.NoBody[struct{}], s.sources, http.StatusOK)
-}
-
-func (s *Service) listErasures(ctx context.Context, q listErasures) (api.Erasures, error) {
-	list, err := erasures.List(ctx, s.Pool, q.filter)
-	if err != nil {
-		return api.Erasures{}, err
-	}
-	page := api.Erasures{Erasures: make([]api.Erasure, 0, len(list))}
-	for _, e := range list {
-		page.Erasures = append(page.Erasures, wireErasure(e))
-	}
-	if len(list) == q.filter.Limit {
-		page.Next = list[len(list)-1].ID.String()
-	}
-	return page, nil
-}
-
-func (s *Service) erasure(ctx context.Context, q byID) (api.ErasureDetail, error) {
-	e, answers, err := erasures.Get(ctx, s.Pool, q.id)
-	if errors.Is(err, erasures.ErrNotFound) {
-		return api.ErasureDetail{}, errNoErasure
-	}
-	if err != nil {
-		return api.ErasureDetail{}, err
-	}
-	detail := api.ErasureDetail{Erasure: wireErasure(e), Answers: make([]api.Answer, 0, len(answers)), Certificate: e.Certificate}
-	for _, a := range answers {
-		detail.Answers = append(detail.Answers, api.Answer{Participant: a.Participant, AnsweredAt: a.AnsweredAt, Receipt: a.Receipt})
-	}
-	return detail, nil
-}
-
-func wireErasure(e erasures.Erasure) api.Erasure {
-	return api.Erasure{
-		ID: e.ID.String(), State: string(e.State), Late: e.Late, Source: e.Source,
-		UserHash: base64.RawURLEncoding.EncodeToString(e.UserHash), HashKeyID: e.HashKeyID,
-		OpenedAt: e.OpenedAt.UTC(), GraceUntil: e.GraceUntil.UTC(), RequestedAt: e.RequestedAt, DueAt: e.DueAt,
-		CompletedAt: e.CompletedAt, WaitingFor: e.WaitingFor,
-	}
-}
-
-func (s *Service) release(ctx context.Context, q byID) (api.ErasureDetail, error) {
-	err := s.Recorder.Transact(ctx, func(tx pgx.Tx) error { return erasures.Release(ctx, tx, s.Erasures, q.id) })
-	switch {
-	case errors.Is(err, erasures.ErrNotFound):
-		return api.ErasureDetail{}, errNoErasure
-	case errors.Is(err, erasures.ErrNotHeld):
-		return api.ErasureDetail{}, errNotHeld
-	case err != nil:
-		return api.ErasureDetail{}, err
-	}
-	return s.erasure(ctx, q)
 }
 
 func (s *Service) revoke(ctx context.Context, q revoke) (api.Revocation, error) {
@@ -173,7 +127,8 @@ func wireReconciliation(r reconcile.Result) api.Reconciliation {
 	wire := api.Reconciliation{
 		ID: r.ID.String(), State: r.State, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 		Participants: make([]api.ReconciliationParticipant, 0, len(r.Participants)),
-		Held:         r.Held, Listed: r.Listed, Missing: r.Missing, UnderErasure: r.UnderErasure, Known: r.Known, Waiting: r.Waiting,
+		Held:         r.Held, Listed: r.Listed, Missing: r.Missing, UnderErasure: r.UnderErasure, Known: r.Known,
+		Erased: r.Erased, Reopened: r.Reopened, Postponed: r.Postponed, Rescued: r.Rescued, Waiting: r.Waiting,
 		Deleted: r.Deleted, Banned: r.Banned, Unbanned: r.Unbanned, Unanswered: r.Unanswered, Problem: r.Problem,
 	}
 	for _, p := range r.Participants {

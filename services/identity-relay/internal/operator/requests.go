@@ -28,12 +28,15 @@ func (q *byID) Bind(r *http.Request) (err error) {
 	return nil
 }
 
-type listErasures struct{ filter erasures.Filter }
+type listErasures struct {
+	filter erasures.Filter
+	userID string
+}
 
 func (q *listErasures) Bind(r *http.Request) (err error) {
 	query := r.URL.Query()
 	switch state := erasures.State(query.Get("state")); state {
-	case "", erasures.Held, erasures.Grace, erasures.Requested, erasures.Complete:
+	case "", erasures.Held, erasures.Grace, erasures.Requested, erasures.Complete, erasures.Withdrawn:
 		q.filter.State = state
 	default:
 		return problem.ErrInvalidRequest.Becausef("unknown state")
@@ -43,13 +46,26 @@ func (q *listErasures) Bind(r *http.Request) (err error) {
 			return problem.ErrInvalidRequest.Becausef("late is not a boolean")
 		}
 	}
-	if after := query.Get("after"); after != "" {
-		if q.filter.After, err = uuid.Parse(after); err != nil {
-			return problem.ErrInvalidRequest.Becausef("after is not an erasure ID")
+	if user := query.Get("user"); user != "" {
+		if q.userID, err = userids.Decode(user); err != nil || identity.CheckUserID(q.userID) != nil {
+			return problem.ErrInvalidRequest.Becausef("user is not a user ID in base64url")
 		}
+	}
+	if q.filter.After, err = afterOf(r); err != nil {
+		return err
 	}
 	q.filter.Limit, err = limitOf(r)
 	return err
+}
+
+// afterOf reads where a page begins: behind the last ID of the one before.
+func afterOf(r *http.Request) (after uuid.UUID, err error) {
+	if text := r.URL.Query().Get("after"); text != "" {
+		if after, err = uuid.Parse(text); err != nil {
+			return after, problem.ErrInvalidRequest.Becausef("after is not an ID")
+		}
+	}
+	return after, nil
 }
 
 func limitOf(r *http.Request) (int, error) {

@@ -226,7 +226,7 @@ func (p *pass) forgetFound(ctx context.Context) error {
 // leaveOutOpen takes out the users whose erasure is under way: that they are
 // missing is known.
 func (p *pass) leaveOutOpen(ctx context.Context) error {
-	rows, err := p.Pool.Query(ctx, `SELECT user_id FROM erasures WHERE state <> 'complete'`)
+	rows, err := p.Pool.Query(ctx, `SELECT user_id FROM erasures WHERE state NOT IN ('complete', 'withdrawn')`)
 	if err != nil {
 		return fmt.Errorf("read open erasures: %w", err)
 	}
@@ -239,6 +239,7 @@ func (p *pass) leaveOutOpen(ctx context.Context) error {
 			delete(p.held, id)
 			p.result.UnderErasure++
 		}
+		delete(p.foreign, id)
 	}
 	return nil
 }

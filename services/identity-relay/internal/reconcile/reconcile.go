@@ -87,9 +87,17 @@ type pass struct {
 	options Options
 	started time.Time
 	result  *Result
-	// held are the users whom somebody holds data of; those that the list names
-	// are taken out, and what is left is missing.
-	held map[string]struct{}
+	// held are the users whom somebody holds data of, with the set of who does;
+	// those that the list names are taken out, and what is left is missing.
+	// foreign are held users of other issuers.
+	held, foreign map[string]uint32
+	sets          *holderSets
+	// erased are held users whose erasure was complete.
+	erased []again
+	// waiting are users whose erasure has asked nobody yet; reappeared are those
+	// of them whom the list names.
+	waiting    map[string]struct{}
+	reappeared []string
 	// known are the users who were missing before, with the time of the first
 	// "not found"; listedAgain are those of them whom the list names.
 	known       map[string]time.Time
@@ -100,7 +108,8 @@ type pass struct {
 
 func (r *Reconciler) do(ctx context.Context, id uuid.UUID, options Options) Result {
 	p := &pass{
-		Reconciler: r, options: options, started: r.Now().UTC(), held: map[string]struct{}{}, known: map[string]time.Time{},
+		Reconciler: r, options: options, started: r.Now().UTC(), known: map[string]time.Time{},
+		held: map[string]uint32{}, foreign: map[string]uint32{}, sets: newHolderSets(), waiting: map[string]struct{}{},
 		result: &Result{ID: id, State: Running, StartedAt: r.Now().UTC(), Participants: []ParticipantResult{}},
 	}
 	err := p.run(ctx)
@@ -134,10 +143,12 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.readList(ctx); err != nil {
 		return err
 	}
-	if err := p.settleBans(ctx); err != nil {
-		return err
+	for _, settle := range []func(context.Context) error{p.settleBans, p.rescue, p.settleErased, p.settleMissing} {
+		if err := settle(ctx); err != nil {
+			return err
+		}
 	}
-	return p.settleMissing(ctx)
+	return nil
 }
 
 // readHolders must come before readList. A participant that does not answer
@@ -149,9 +160,11 @@ func (p *pass) readHolders(ctx context.Context) error {
 		err := h.Each(ctx, func(ids []string) {
 			n += len(ids)
 			for _, id := range ids {
-				if strings.HasPrefix(id, p.Settings.Namespace) {
-					p.held[id] = struct{}{}
+				group := p.held
+				if !strings.HasPrefix(id, p.Settings.Namespace) {
+					group = p.foreign
 				}
+				group[id] = p.sets.add(group[id], h.Name())
 			}
 		})
 		told := ParticipantResult{Name: h.Name(), UserIDs: n}
@@ -180,6 +193,9 @@ func (p *pass) readList(ctx context.Context) error {
 	if err := p.readKnown(ctx); err != nil {
 		return err
 	}
+	if err := p.readWaiting(ctx); err != nil {
+		return err
+	}
 	listed := map[string]struct{}{}
 	err = p.Users.Each(ctx, func(users []userlist.User) error {
 		for _, u := range users {
@@ -187,6 +203,9 @@ func (p *pass) readList(ctx context.Context) error {
 			delete(p.held, u.ID)
 			if _, missing := p.known[u.ID]; missing {
 				p.listedAgain = append(p.listedAgain, u.ID)
+			}
+			if _, waits := p.waiting[u.ID]; waits {
+				p.reappeared = append(p.reappeared, u.ID)
 			}
 			if u.Banned != blocked[authn.NewRevocationKey(authn.BlockedUser, u.ID)] {
 				p.standing = append(p.standing, u.ID)
@@ -198,6 +217,9 @@ func (p *pass) readList(ctx context.Context) error {
 		return err
 	}
 	if err := p.leaveOutOpen(ctx); err != nil {
+		return err
+	}
+	if err := p.leaveOutErased(ctx); err != nil {
 		return err
 	}
 	p.result.Missing = len(p.held)

@@ -35,9 +35,17 @@ type Result struct {
 	// Held users, of whom somebody holds data; Listed users at the identity provider.
 	Held   int `json:"held"`
 	Listed int `json:"listed"`
-	// Missing are held, not listed, and not under erasure.
+	// Missing are held, not listed, not under erasure and not erased before.
 	Missing      int `json:"missing"`
 	UnderErasure int `json:"under_erasure"`
+	// Erased users were erased before and are held again: by a backup that was
+	// restored, or a participant that joined later. Reopened erasures ask for them
+	// again, Postponed ones do so in a later pass.
+	Erased    int `json:"erased"`
+	Reopened  int `json:"reopened"`
+	Postponed int `json:"postponed"`
+	// Rescued users were back before their data was touched.
+	Rescued int `json:"rescued"`
 	// Known are missing users who exist after all, Waiting those who wait for
 	// their second look-up, Deleted those whose erasure was opened.
 	Known   int `json:"known"`

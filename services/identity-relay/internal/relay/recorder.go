@@ -158,6 +158,14 @@ func (r *Recorder) correct(ctx context.Context, tx pgx.Tx, f Fact, outcome Outco
 func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, err error) {
 	now := r.Now()
 	event := identity.Event{Time: f.OccurredAt.UTC(), UserID: f.UserID}
+	if f.Kind == UserCreated || f.Kind == UserUpdated {
+		// It may be told late, so it saves nobody: what the identity provider says now does.
+		waiting, err := erasures.Waiting(ctx, tx, f.UserID)
+		if err != nil {
+			return false, err
+		}
+		f.Reread = f.Reread || waiting
+	}
 	if f.Reread {
 		if err := requestReread(ctx, tx, f.UserID, now); err != nil {
 			return false, err
@@ -216,6 +224,12 @@ func (f Fact) until(now time.Time) time.Time {
 // delete opens the erasure and blocks the user at once, also when the breaker
 // holds the erasure: a block can be lifted, erased data cannot be brought back.
 func (r *Recorder) delete(ctx context.Context, tx pgx.Tx, f Fact, now time.Time) (id uuid.UUID, opened bool, err error) {
+	if !f.Held { // who looked has seen the user missing now
+		late, err := erasures.Superseded(ctx, tx, r.Erasures, f.UserID, f.OccurredAt)
+		if err != nil || late {
+			return id, false, err
+		}
+	}
 	id, opened, err = erasures.Open(ctx, tx, r.Erasures, f.UserID, f.Source)
 	if err != nil || !opened {
 		return id, false, err

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 )
 
 const (
@@ -103,6 +105,7 @@ func (r *Rereader) one(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read who must be looked up: %w", err)
 	}
+	askedAt := r.Recorder.Now()
 	looking, cancel := context.WithTimeout(ctx, rereadTimeout)
 	defer cancel()
 	standing, err := r.Lookup(looking, userID)
@@ -119,6 +122,10 @@ func (r *Rereader) one(ctx context.Context) (more bool, err error) {
 			return nil // reconciliation decides about missing users, not one look-up
 		}
 		_, err := r.Recorder.Record(ctx, tx, StandingFact(userID, standing, SourceReconciliation, r.Recorder.Now()))
+		if err != nil {
+			return err
+		}
+		_, err = erasures.Withdraw(ctx, tx, r.Recorder.Erasures, userID, askedAt, erasures.Reappeared)
 		return err
 	})
 }

@@ -54,7 +54,7 @@ func (u Upkeep) Prune(ctx context.Context) error {
 	}{
 		{`DELETE FROM deliveries WHERE received_at < now() - $1::interval`, u.Deliveries},
 		{`DELETE FROM events v WHERE coalesce(replayed_at, recorded_at) < now() - $1::interval AND stream_sequence IS NOT NULL AND NOT EXISTS (
-			SELECT FROM erasures e WHERE e.state <> 'complete' AND (e.user_id = v.user_id OR e.id = v.erasure_id))`, u.Events},
+			SELECT FROM erasures e WHERE e.state NOT IN ('complete', 'withdrawn') AND (e.user_id = v.user_id OR e.id = v.erasure_id))`, u.Events},
 		{`DELETE FROM reconciliations WHERE started_at < now() - $1::interval
 			AND started_at < (SELECT max(started_at) FROM reconciliations WHERE listed IS NOT NULL)`, u.Reconciliations},
 	} {
