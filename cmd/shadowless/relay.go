@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/shadowless/shadowless/services/identity-relay/api"
@@ -18,82 +16,6 @@ func relay(ctx context.Context, f *operatorFlags) (*api.Client, error) {
 		return nil, err
 	}
 	return api.NewClient(f.IdentityRelayURL, client)
-}
-
-type erasuresCommand struct {
-	List    erasuresListCommand    `cmd:"" default:"withargs" help:"List erasures: state and who has not answered."`
-	Show    erasuresShowCommand    `cmd:"" help:"One erasure with its receipts and its certificate."`
-	Release erasuresReleaseCommand `cmd:"" help:"Let an erasure go on that the breaker holds."`
-}
-
-type erasuresListCommand struct {
-	operatorFlags
-	State string `help:"Only those in this state: held, grace, requested or complete."`
-	Late  bool   `help:"Only those that are late."`
-}
-
-// Run prints a line per erasure.
-func (c *erasuresListCommand) Run(ctx context.Context) error {
-	r, err := relay(ctx, &c.operatorFlags)
-	if err != nil {
-		return err
-	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ERASURE\tSTATE\tOPENED\tBY\tWAITING FOR")
-	filter := api.ErasureFilter{State: c.State, Late: c.Late}
-	for {
-		page, err := r.Erasures(ctx, filter)
-		if err != nil {
-			return err
-		}
-		for _, e := range page.Erasures {
-			state := e.State
-			if e.Late {
-				state += ", late"
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", e.ID, state, e.OpenedAt.UTC().Format(time.RFC3339), e.Source, strings.Join(e.WaitingFor, ", "))
-		}
-		if page.Next == "" {
-			return table.Flush()
-		}
-		filter.After = page.Next
-	}
-}
-
-type erasuresShowCommand struct {
-	operatorFlags
-	ID string `arg:"" help:"The erasure's ID, as in the list."`
-}
-
-// Run prints the erasure as JSON.
-func (c *erasuresShowCommand) Run(ctx context.Context) error {
-	r, err := relay(ctx, &c.operatorFlags)
-	if err != nil {
-		return err
-	}
-	e, err := r.Erasure(ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	return printJSON(e)
-}
-
-type erasuresReleaseCommand struct {
-	operatorFlags
-	ID string `arg:"" help:"The erasure's ID, as in the list."`
-}
-
-// Run releases the erasure.
-func (c *erasuresReleaseCommand) Run(ctx context.Context) error {
-	r, err := relay(ctx, &c.operatorFlags)
-	if err != nil {
-		return err
-	}
-	if _, err := r.ReleaseErasure(ctx, c.ID); err != nil {
-		return err
-	}
-	fmt.Printf("Erasure %s goes on.\n", c.ID)
-	return nil
 }
 
 type revokeCommand struct {
