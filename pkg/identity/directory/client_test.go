@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,17 +28,32 @@ type book struct {
 	body   string
 	during func()
 	now    time.Time
+
+	fields   [][]string
+	redirect string
+	before   chan struct{} // answers wait for its end
+	waiting  atomic.Int64
 }
 
 func (b *book) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
+	before := b.before
+	b.mu.Unlock()
+	if before != nil {
+		b.waiting.Add(1)
+		<-before
+	}
+	b.mu.Lock()
 	defer b.mu.Unlock()
-	var asked struct{ IDs []string }
+	var asked struct{ IDs, Fields []string }
 	if r.Method != http.MethodPost || r.URL.RawQuery != "" || json.NewDecoder(r.Body).Decode(&asked) != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	b.calls = append(b.calls, asked.IDs)
+	b.calls, b.fields = append(b.calls, asked.IDs), append(b.fields, asked.Fields)
+	if b.redirect != "" {
+		w.Header().Set("Location", b.redirect)
+	}
 	if b.status != 0 {
 		w.WriteHeader(b.status)
 		return
@@ -49,7 +65,7 @@ func (b *book) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	users := []map[string]any{}
 	for _, id := range asked.IDs {
 		if p, ok := b.users[id]; ok {
-			users = append(users, map[string]any{"id": id, "name": p.Name, "avatar_url": p.AvatarURL, "erased": p.Erased, "later": 1})
+			users = append(users, map[string]any{"id": id, "name": p.Name, "image": p.AvatarURL, "email": p.Email, "erased": p.Erased, "later": 1})
 		}
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"users": users})
