@@ -16,9 +16,34 @@ import (
 
 const brokerTimeout = 10 * time.Second
 
-// startBroker runs NATS with JetStream on disk inside this process, with one
-// NKey user per service and the permissions that a cluster gives them.
+// startBroker runs NATS with JetStream on disk inside this process.
 func startBroker(state *State, port int, log *slog.Logger) (*server.Server, error) {
+	options, err := brokerOptions(state, port)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.NewServer(options)
+	if err != nil {
+		return nil, fmt.Errorf("make the NATS server: %w", err)
+	}
+	srv.SetLoggerV2(brokerLog{log}, false, false, false)
+	srv.Start()
+	if !srv.ReadyForConnections(brokerTimeout) {
+		srv.Shutdown()
+		return nil, errors.New("the NATS server did not come up")
+	}
+	return srv, nil
+}
+
+// BrokerOptions are those of the system's NATS server, for whoever runs it as a
+// process of its own (Config.Without).
+func BrokerOptions(stateDir string, port int) (*server.Options, error) {
+	return brokerOptions(&State{dir: stateDir}, port)
+}
+
+// brokerOptions have one NKey user per service with the permissions that a
+// cluster gives it.
+func brokerOptions(state *State, port int) (*server.Options, error) {
 	users := make([]*server.NkeyUser, 0, len(streams.Users))
 	for _, name := range streams.Users {
 		_, seed, err := state.Secret(name+".nkey", newNKey)
@@ -43,20 +68,10 @@ func startBroker(state *State, port int, log *slog.Logger) (*server.Server, erro
 	if err != nil {
 		return nil, err
 	}
-	srv, err := server.NewServer(&server.Options{
+	return &server.Options{
 		ServerName: "shadowless", Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: store,
 		Nkeys: users, NoSigs: true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the NATS server: %w", err)
-	}
-	srv.SetLoggerV2(brokerLog{log}, false, false, false)
-	srv.Start()
-	if !srv.ReadyForConnections(brokerTimeout) {
-		srv.Shutdown()
-		return nil, errors.New("the NATS server did not come up")
-	}
-	return srv, nil
+	}, nil
 }
 
 func newNKey() (string, error) {

@@ -35,7 +35,8 @@ type Config struct {
 	Ports       Ports  // nil: DefaultPorts
 	LogLevel    slog.Level
 	// Without names services that are prepared but not started: somebody else
-	// runs them, with the environment of Environ.
+	// runs them, with the environment of Environ. NATS may be among them where no
+	// service is started: then its streams, too, are for somebody else to declare.
 	Without []string
 	// SkipFsync trades the private Postgres's durability for speed. For tests.
 	SkipFsync bool
@@ -69,9 +70,12 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, fmt.Errorf("the IdP can behave as %s or %s, not as %q", Promised, Observed, cfg.As)
 	}
 	for _, name := range cfg.Without {
-		if !slices.Contains(WithDatabase, name) {
+		if !slices.Contains(WithDatabase, name) && name != NATS {
 			return nil, fmt.Errorf("%w: %s (there are %s)", ErrUnknownService, name, strings.Join(WithDatabase, ", "))
 		}
+	}
+	if slices.Contains(cfg.Without, NATS) && slices.ContainsFunc(WithDatabase, func(name string) bool { return !slices.Contains(cfg.Without, name) }) {
+		return nil, errors.New("nats can be run by somebody else only if every service is")
 	}
 	database, err := databaseAddress(cfg)
 	if err != nil {
@@ -146,6 +150,10 @@ func (s *Stack) startInfrastructure(ctx context.Context, cfg Config) error {
 		return provision(ctx, s.state, admin)
 	})
 	group.Go(func() error {
+		if slices.Contains(cfg.Without, NATS) {
+			_, err := brokerOptions(s.state, cfg.Ports[NATS]) // makes the keys
+			return err
+		}
 		log, err := s.logger(NATS, cfg.LogLevel)
 		if err != nil {
 			return err

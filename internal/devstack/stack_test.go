@@ -58,6 +58,7 @@ func TestStart_RefusesWhatCannotWork(t *testing.T) {
 	for says, cfg := range map[string]devstack.Config{
 		"not as":              {As: "hoped"},
 		"no such service":     {Without: []string{"order"}},
+		"only if every":       {Without: []string{devstack.NATS, devstack.Orders}},
 		"must look like":      {DatabaseURL: "host=127.0.0.1 password=hidden"},
 		"too long":            {StateDir: filepath.Join(t.TempDir(), strings.Repeat("x", 100))},
 		"must be an absolute": {StateDir: "state"},
