@@ -43,7 +43,7 @@ type KeyedHash struct {
 type QuotedReceipt struct {
 	Participant string `json:"participant"`
 	// Round is 0 where nobody had asked.
-	Round      int             `json:"round,omitempty"`
+	Round      int             `json:"round,omitzero"`
 	AnsweredAt time.Time       `json:"answered_at"`
 	Receipt    json.RawMessage `json:"receipt"`
 }

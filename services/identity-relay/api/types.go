@@ -35,7 +35,7 @@ type Erasure struct {
 	ReopenedAt *time.Time `json:"reopened_at,omitempty"`
 	// OverLimit and LegalHold say why it is held: too many of its source within
 	// an hour, or a legal hold with this reason.
-	OverLimit    bool       `json:"over_limit,omitempty"`
+	OverLimit    bool       `json:"over_limit,omitzero"`
 	LegalHold    string     `json:"legal_hold,omitempty"`
 	WithdrawnAt  *time.Time `json:"withdrawn_at,omitempty"`
 	ReadmittedAt *time.Time `json:"readmitted_at,omitempty"`
@@ -57,7 +57,7 @@ type ErasureDetail struct {
 // Answer is one participant's receipt, or its absence.
 type Answer struct {
 	Participant string          `json:"participant"`
-	Round       int             `json:"round,omitempty"`
+	Round       int             `json:"round,omitzero"`
 	AnsweredAt  *time.Time      `json:"answered_at,omitempty"`
 	Receipt     json.RawMessage `json:"receipt,omitempty"`
 }

@@ -66,7 +66,8 @@ func place(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider
 		return LegalHold{}, ErrHoldExists
 	}
 	h := LegalHold{
-		UserHash: s.Tombstones.Hash(userID), HashKeyID: s.Tombstones.KeyID(), Reason: by.Reason, PlacedAt: s.Now().UTC(), PlacedBy: by.By,
+		UserHash: s.Tombstones.Hash(userID), HashKeyID: s.Tombstones.KeyID(), Reason: by.Reason,
+		PlacedAt: s.Now().UTC().Truncate(time.Microsecond), PlacedBy: by.By,
 	}
 	if h.ID, err = uuid.NewV7(); err != nil {
 		return h, fmt.Errorf("make a hold's ID: %w", err)

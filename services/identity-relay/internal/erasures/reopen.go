@@ -130,7 +130,7 @@ func Reopen(ctx context.Context, tx pgx.Tx, s Settings, f Found, holders []strin
 	}
 	round = rounds[0]
 	_, err = tx.Exec(ctx, `INSERT INTO erasure_participants (erasure_id, round, participant)
-		SELECT $1, $2, unnest($3::text[]) UNION SELECT $1, $2, $4`, f.ID, round, holders, Self)
+		SELECT $1::uuid, $2::integer, unnest($3::text[]) UNION SELECT $1, $2, $4::text`, f.ID, round, holders, Self)
 	if err != nil {
 		return 0, fmt.Errorf("note who must answer: %w", err)
 	}

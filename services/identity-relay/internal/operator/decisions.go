@@ -75,25 +75,29 @@ func (s *Service) retry(ctx context.Context, q byID) (api.ErasureDetail, error) 
 
 type hold struct {
 	api.HoldRequest
-	byID
+	of byID
 }
+
+func (q *hold) Bind(r *http.Request) error { return q.of.Bind(r) }
 
 func (q *hold) Validate() error { return checkReason(q.Reason) }
 
 func (s *Service) hold(ctx context.Context, q hold) (api.ErasureDetail, error) {
-	return s.decide(ctx, q.id, func(tx pgx.Tx) error { return erasures.Hold(ctx, tx, s.Erasures, q.id, decider(ctx, q.Reason)) })
+	return s.decide(ctx, q.of.id, func(tx pgx.Tx) error { return erasures.Hold(ctx, tx, s.Erasures, q.of.id, decider(ctx, q.Reason)) })
 }
 
 type readmit struct {
 	api.ReadmitRequest
-	byID
+	of byID
 }
+
+func (q *readmit) Bind(r *http.Request) error { return q.of.Bind(r) }
 
 func (q *readmit) Validate() error { return errors.Join(checkUser(q.UserID), checkReason(q.Reason)) }
 
 func (s *Service) readmit(ctx context.Context, q readmit) (api.ErasureDetail, error) {
-	return s.decide(ctx, q.id, func(tx pgx.Tx) error {
-		return erasures.Readmit(ctx, tx, s.Erasures, q.id, q.UserID, decider(ctx, q.Reason))
+	return s.decide(ctx, q.of.id, func(tx pgx.Tx) error {
+		return erasures.Readmit(ctx, tx, s.Erasures, q.of.id, q.UserID, decider(ctx, q.Reason))
 	})
 }
 
