@@ -27,7 +27,7 @@ func admin(ctx context.Context, f *operatorFlags) (*api.Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.NewAdmin(f.TokenExchangeURL, client), nil
+	return api.NewAdmin(f.TokenExchangeURL, client)
 }
 
 type clientsListCommand struct{ operatorFlags }
@@ -116,6 +116,8 @@ type keysCommand struct {
 	Rotate   keysRotateCommand   `cmd:"" help:"Make a key's successor and end the key after an overlap."`
 	Import   keysImportCommand   `cmd:"" help:"Register a key that was generated elsewhere."`
 	Revoke   keysRevokeCommand   `cmd:"" help:"End a key at once."`
+	Status   keysStatusCommand   `cmd:"" help:"What has become of a key that one holds, and why its client is blocked."`
+	GiveUp   keysGiveUpCommand   `cmd:"" help:"End a key that one holds, such as one that was found."`
 	Generate keysGenerateCommand `cmd:"" help:"Make a key offline, for token-exchange to import (key_files)."`
 }
 

@@ -28,7 +28,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("answered %d %s", e.Status, e.Code)
+	if e.Detail == "" {
+		return fmt.Sprintf("answered %d %s", e.Status, e.Code)
+	}
+	return fmt.Sprintf("answered %d %s: %s", e.Status, e.Code, e.Detail)
 }
 
 // Client calls one service.
@@ -60,8 +63,9 @@ type Call struct {
 	Body           any
 }
 
-// Do makes the call and decodes its answer. A refusal is an *Error; anything
-// else means that it is unknown whether the service acted.
+// Do makes the call and decodes its answer; the one to 204 is the zero value. A
+// refusal is an *Error; anything else means that it is unknown whether the service
+// acted.
 func Do[Resp any](ctx context.Context, c *Client, call Call) (Resp, error) {
 	var answer Resp
 	req, err := c.request(ctx, call)
@@ -82,6 +86,9 @@ func Do[Resp any](ctx context.Context, c *Client, call Call) (Resp, error) {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return answer, refusal(resp, raw)
+	}
+	if resp.StatusCode == http.StatusNoContent {
+		return answer, nil
 	}
 	if err := json.Unmarshal(raw, &answer); err != nil {
 		return answer, fmt.Errorf("decode the answer: %w", err)

@@ -49,10 +49,11 @@ func TestDo_RefusalsAreTyped(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer string
 		code   string
+		says   string
 	}{
-		"a problem":         {`{"type":"x","title":"Conflict","status":409,"code":"taken","detail":"No."}`, "taken"},
-		"a proxy's page":    {`<html>secret</html>`, "unexplained"},
-		"JSON without code": {`{"message":"secret"}`, "unexplained"},
+		"a problem":         {`{"type":"x","title":"Conflict","status":409,"code":"taken","detail":"No."}`, "taken", "answered 503 taken: No."},
+		"a proxy's page":    {`<html>secret</html>`, "unexplained", "answered 503 unexplained"},
+		"JSON without code": {`{"message":"secret"}`, "unexplained", "answered 503 unexplained"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,6 +69,7 @@ func TestDo_RefusalsAreTyped(t *testing.T) {
 			require.Equal(t, tc.code, refused.Code)
 			require.Equal(t, 7*time.Second, refused.RetryAfter)
 			require.NotContains(t, err.Error(), "secret")
+			require.ErrorContains(t, err, tc.says)
 		})
 	}
 }
@@ -105,4 +107,18 @@ func TestNew_Refuses(t *testing.T) {
 	}
 	_, err := apiclient.New("http://x", nil)
 	require.Error(t, err)
+}
+
+func TestDo_NoContentIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+	got, err := apiclient.Do[body](t.Context(), c, apiclient.Call{Method: http.MethodDelete})
+	require.NoError(t, err)
+	require.Zero(t, got)
+	_, err = apiclient.Do[body](t.Context(), c, apiclient.Call{Method: http.MethodGet})
+	require.Error(t, err, "200 without a body is none")
 }

@@ -27,7 +27,7 @@ const generous = "limits: {key: {requests: 1000000, per: 1s}, refused: {requests
 // lookups is how often keys were looked for in the database.
 func (w *world) lookups(t *testing.T) (n int64) {
 	t.Helper()
-	require.NoError(t, w.db.Owner.QueryRow(context.Background(),
+	require.NoError(t, w.Database.Owner.QueryRow(context.Background(),
 		"SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'api_keys'").Scan(&n))
 	return n
 }
@@ -36,8 +36,8 @@ func (w *world) lookups(t *testing.T) (n int64) {
 func TestAbuse_H1_MalformedKeysCostNoQuery(t *testing.T) {
 	t.Parallel()
 	w := startWithPolicy(t, generous)
-	good := w.keys["orders"]
-	w.send(w.as("orders"), credentials()).token(t)
+	good := w.Keys["orders"]
+	w.send(w.As("orders"), credentials()).token(t)
 	var before int64
 	require.Eventually(t, func() bool { // the statistics come about a second late
 		before = w.lookups(t)
@@ -64,14 +64,14 @@ func TestAbuse_H1_MalformedKeysCostNoQuery(t *testing.T) {
 func TestAbuse_A19(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	w.send(w.as("orders"), credentials("x", strings.Repeat("x", 200<<10))).refused(t, 413, "invalid_request")
+	w.send(w.As("orders"), credentials("x", strings.Repeat("x", 200<<10))).refused(t, 413, "invalid_request")
 	many := credentials()
 	for i := range 10_000 {
 		many.Set("p"+strconv.Itoa(i), "1")
 	}
-	w.send(w.as("orders"), many).refused(t, 400, "invalid_request")
+	w.send(w.As("orders"), many).refused(t, 400, "invalid_request")
 	header := w.send(func(r *http.Request) {
-		w.as("orders")(r)
+		w.As("orders")(r)
 		r.Header.Set("X-Large", strings.Repeat("x", 100<<10))
 	}, credentials())
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, header.status)
@@ -81,8 +81,8 @@ func TestAbuse_A19(t *testing.T) {
 	for i := range 200 {
 		audiences.Add("audience", "a"+strconv.Itoa(i))
 	}
-	w.send(w.as("orders"), audiences).refused(t, 400, "invalid_target")
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), audiences).refused(t, 400, "invalid_target")
+	w.send(w.As("orders"), credentials()).token(t)
 }
 
 func dial(t *testing.T, address string) net.Conn {
@@ -97,7 +97,7 @@ func dial(t *testing.T, address string) net.Conn {
 func TestAbuse_SlowClients(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	address := w.upstream.Load().Host
+	address := w.Front.Load().Host
 	slow := make([]net.Conn, 200)
 	for i := range slow {
 		slow[i] = dial(t, address)
@@ -109,7 +109,7 @@ func TestAbuse_SlowClients(t *testing.T) {
 		require.NoError(t, err)
 	}
 	began := time.Now()
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 	require.Less(t, time.Since(began), 5*time.Second)
 	for _, conn := range slow {
 		require.NoError(t, conn.SetReadDeadline(began.Add(30*time.Second)))
@@ -122,15 +122,15 @@ func TestAbuse_SlowClients(t *testing.T) {
 func TestAbuse_2000Connections(t *testing.T) { //nolint:paralleltest // it measures memory
 	const connections = 2000
 	w := startWithPolicy(t, generous)
-	address := w.upstream.Load().Host
+	address := w.Front.Load().Host
 	open := make([]net.Conn, connections)
 	for i := range open {
 		open[i] = dial(t, address)
 	}
 	form := url.Values{"grant_type": {"client_credentials"}}.Encode()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.upstream.Load().String()+"/oauth/token", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Front.Load().String()+"/oauth/token", nil)
 	require.NoError(t, err)
-	w.as("orders")(request)
+	w.As("orders")(request)
 	text := "POST /oauth/token HTTP/1.1\r\nHost: sts\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: " +
 		request.Header.Get("Authorization") + "\r\nContent-Length: " + strconv.Itoa(len(form)) + "\r\n\r\n" + form
 	before := memory()
@@ -164,7 +164,7 @@ func TestAbuse_2000Connections(t *testing.T) { //nolint:paralleltest // it measu
 	require.EqualValues(t, connections, answered.Load())
 	require.Less(t, took, time.Minute)
 	require.Less(t, memory(), before+256<<20)
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 }
 
 func memory() uint64 {

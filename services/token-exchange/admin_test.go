@@ -33,13 +33,15 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 func (w *world) adminAs(t *testing.T, token string) *api.Admin {
 	t.Helper()
 	checked := openapitest.Load(t, "openapi.yaml").Client(t)
-	return api.NewAdmin(w.issuer, &http.Client{Transport: bearer{token, checked.Transport}})
+	admin, err := api.NewAdmin(w.Issuer, &http.Client{Transport: bearer{token, checked.Transport}})
+	require.NoError(t, err)
+	return admin
 }
 
 // admin is the operator, with a token of the service itself.
 func (w *world) admin(t *testing.T) *api.Admin {
 	t.Helper()
-	return w.adminAs(t, w.send(w.as("operator"), credentials()).token(t))
+	return w.adminAs(t, w.send(w.As("operator"), credentials()).token(t))
 }
 
 // reseal puts the secret of one key behind the ID of another.
@@ -130,7 +132,7 @@ func TestAdmin_ClientsAndKeys(t *testing.T) {
 	requireCode(t, err, 422, "invalid-client")
 
 	var changes int
-	require.NoError(t, w.db.Owner.QueryRow(ctx, "SELECT count(*) FROM changes WHERE actor = 'operator' AND client_id = 'reports'").Scan(&changes))
+	require.NoError(t, w.Database.Owner.QueryRow(ctx, "SELECT count(*) FROM changes WHERE actor = 'operator' AND client_id = 'reports'").Scan(&changes))
 	require.Equal(t, 6, changes, "create, change, two keys, two revocations")
 }
 
@@ -141,10 +143,10 @@ func TestAdmin_OnlyTheOperator(t *testing.T) {
 	spec := api.ClientSpec{ID: "evil"}
 	for name, token := range map[string]string{
 		"nobody":           "",
-		"another service":  w.send(w.as("orders"), credentials()).token(t),
-		"no scope":         w.send(w.as("identity-relay"), credentials()).token(t),
-		"a user":           w.user("u1", authntest.Audience("token-exchange"), authntest.Scope(api.AdminScope)),
-		"a foreign signer": authntest.NewIssuer(t, authntest.WithIssuer(w.issuer)).ServiceToken("operator", authntest.Audience("token-exchange"), authntest.Scope(api.AdminScope)),
+		"another service":  w.send(w.As("orders"), credentials()).token(t),
+		"no scope":         w.send(w.As("identity-relay"), credentials()).token(t),
+		"a user":           w.User("u1", authntest.Audience("token-exchange"), authntest.Scope(api.AdminScope)),
+		"a foreign signer": authntest.NewIssuer(t, authntest.WithIssuer(w.Issuer)).ServiceToken("operator", authntest.Audience("token-exchange"), authntest.Scope(api.AdminScope)),
 	} {
 		admin := w.adminAs(t, token)
 		want := 401
@@ -168,11 +170,13 @@ func TestAdmin_ThroughTheTokenSource(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	source, err := authn.NewTokenSource(authn.TokenSourceConfig{
-		TokenURL: w.issuer + "/oauth/token", ClientID: "operator", APIKeyFile: w.file("k", w.keys["operator"]), Audience: "token-exchange", Scopes: []string{api.AdminScope},
+		TokenURL: w.Issuer + "/oauth/token", ClientID: "operator", APIKeyFile: w.File("k", w.Keys["operator"]), Audience: "token-exchange", Scopes: []string{api.AdminScope},
 	})
 	require.NoError(t, err)
 	defer source.Close()
-	all, err := api.NewAdmin(w.issuer, &http.Client{Transport: source.Transport(nil)}).Clients(t.Context())
+	admin, err := api.NewAdmin(w.Issuer, &http.Client{Transport: source.Transport(nil)})
+	require.NoError(t, err)
+	all, err := admin.Clients(t.Context())
 	require.NoError(t, err)
 	require.Len(t, all, len(registrations))
 }

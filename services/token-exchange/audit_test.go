@@ -20,9 +20,9 @@ func TestAudit_CanBeAsked(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	ctx, admin := t.Context(), w.admin(t)
-	token := w.send(w.as("orders"), exchange(w.user("user/with ümlaut"), "audience", "billing")).token(t)
-	w.send(w.as("orders"), exchange(w.user("user/with ümlaut"), "audience", "console")).refused(t, 400, "invalid_target")
-	w.send(w.as("billing"), credentials("audience", "orders")).token(t)
+	token := w.send(w.As("orders"), exchange(w.User("user/with ümlaut"), "audience", "billing")).token(t)
+	w.send(w.As("orders"), exchange(w.User("user/with ümlaut"), "audience", "console")).refused(t, 400, "invalid_target")
+	w.send(w.As("billing"), credentials("audience", "orders")).token(t)
 	w.send(basic("orders", "nonsense"), credentials()).refused(t, 401, "invalid_client")
 	w.audited(t, "client_id = 'billing'")
 	w.counted(t, "reason = 'malformed_key'")
@@ -61,7 +61,7 @@ func TestAudit_CanBeAsked(t *testing.T) {
 	require.EqualValues(t, 1, refusals.Refusals[0].Count)
 
 	for _, bad := range []string{"?clientid=orders", "?limit=0", "?limit=1001", "?since=yesterday", "?granted=maybe", "?token_sha256=xyz", "?user_id=%21", "?before=x", "?limit=1&limit=2"} {
-		token := w.send(w.as("operator"), credentials()).token(t)
+		token := w.send(w.As("operator"), credentials()).token(t)
 		require.Equal(t, 400, w.get(t, "/v1/audit/exchanges"+bad, "Authorization", "Bearer "+token).status, bad)
 	}
 }
@@ -81,7 +81,7 @@ func TestAudit_WhoMayAsk(t *testing.T) {
 	require.NoError(t, err)
 	_, err = auditor.Clients(ctx)
 	requireCode(t, err, 403, "")
-	other := w.adminAs(t, w.send(w.as("identity-relay"), credentials()).token(t))
+	other := w.adminAs(t, w.send(w.As("identity-relay"), credentials()).token(t))
 	_, err = other.Exchanges(ctx, api.AuditQuery{})
 	requireCode(t, err, 403, "")
 	_, err = other.Refusals(ctx, api.AuditQuery{})
@@ -95,14 +95,14 @@ func TestAudit_NeverASecret(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	ctx := t.Context()
-	token := w.send(w.as("orders"), exchange(w.user("u1"), "audience", "billing")).token(t)
-	w.send(basic(w.keys["orders"], w.keys["orders"]), credentials()).refused(t, 401, "invalid_client")
-	w.send(w.as("orders"), credentials("scope", w.keys["orders"])).refused(t, 400, "invalid_scope")
-	w.send(w.as("orders"), credentials("audience", token)).refused(t, 400, "invalid_target")
+	token := w.send(w.As("orders"), exchange(w.User("u1"), "audience", "billing")).token(t)
+	w.send(basic(w.Keys["orders"], w.Keys["orders"]), credentials()).refused(t, 401, "invalid_client")
+	w.send(w.As("orders"), credentials("scope", w.Keys["orders"])).refused(t, 400, "invalid_scope")
+	w.send(w.As("orders"), credentials("audience", token)).refused(t, 400, "invalid_target")
 	w.audited(t, "reason = 'audience_not_allowed'")
-	secret := strings.Split(w.keys["orders"], "_")[3]
+	secret := strings.Split(w.Keys["orders"], "_")[3]
 	for _, table := range []string{"audit", "audit_refusals", "changes"} {
-		rows, err := w.db.Owner.Query(ctx, "SELECT r::text FROM "+table+" r")
+		rows, err := w.Database.Owner.Query(ctx, "SELECT r::text FROM "+table+" r")
 		require.NoError(t, err)
 		all, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
@@ -118,20 +118,20 @@ func TestAudit_StrictHandsOutNothingUnrecorded(t *testing.T) {
 	w := start(t, with(func(c *tokenexchange.Config) { c.Audit = tokenexchange.AuditStrict }))
 	ctx := t.Context()
 	for range 5 {
-		token := w.send(w.as("orders"), credentials()).token(t)
+		token := w.send(w.As("orders"), credentials()).token(t)
 		var n int
-		require.NoError(t, w.db.Owner.QueryRow(ctx, "SELECT count(*) FROM audit WHERE token_hash = sha256($1::bytea)", []byte(token)).Scan(&n))
+		require.NoError(t, w.Database.Owner.QueryRow(ctx, "SELECT count(*) FROM audit WHERE token_hash = sha256($1::bytea)", []byte(token)).Scan(&n))
 		require.Equal(t, 1, n, "the record is there before the token is")
 	}
-	_, err := w.db.Owner.Exec(ctx, "ALTER TABLE audit RENAME TO audit_away")
+	_, err := w.Database.Owner.Exec(ctx, "ALTER TABLE audit RENAME TO audit_away")
 	require.NoError(t, err)
-	a := w.send(w.as("orders"), credentials())
+	a := w.send(w.As("orders"), credentials())
 	a.refused(t, 503, "temporarily_unavailable")
 	require.NotEmpty(t, a.header.Get("Retry-After"))
-	_, err = w.db.Owner.Exec(ctx, "ALTER TABLE audit_away RENAME TO audit")
+	_, err = w.Database.Owner.Exec(ctx, "ALTER TABLE audit_away RENAME TO audit")
 	require.NoError(t, err)
 	w.audited(t, "reason = 'audit_unavailable' AND NOT granted AND token_hash IS NULL")
-	require.Eventually(t, func() bool { return w.send(w.as("orders"), credentials()).status == 200 }, meshtest.Within, meshtest.Every)
+	require.Eventually(t, func() bool { return w.send(w.As("orders"), credentials()).status == 200 }, meshtest.Within, meshtest.Every)
 }
 
 func TestAudit_Retention(t *testing.T) {
@@ -139,17 +139,17 @@ func TestAudit_Retention(t *testing.T) {
 	w := start(t, with(func(c *tokenexchange.Config) { c.AuditRetention = 24 * time.Hour }))
 	ctx := t.Context()
 	w.service.Stop()
-	_, err := w.db.Owner.Exec(ctx, `INSERT INTO audit (at, grant_type, granted, client_id)
+	_, err := w.Database.Owner.Exec(ctx, `INSERT INTO audit (at, grant_type, granted, client_id)
 		SELECT now() - interval '25 hours', 'client_credentials', true, 'old' FROM generate_series(1, 12000)`)
 	require.NoError(t, err)
-	_, err = w.db.Owner.Exec(ctx, `INSERT INTO audit (at, grant_type, granted, client_id) VALUES (now() - interval '23 hours', 'client_credentials', true, 'young')`)
+	_, err = w.Database.Owner.Exec(ctx, `INSERT INTO audit (at, grant_type, granted, client_id) VALUES (now() - interval '23 hours', 'client_credentials', true, 'young')`)
 	require.NoError(t, err)
-	_, err = w.db.Owner.Exec(ctx, `INSERT INTO audit_refusals (minute, address, reason, count) VALUES (now() - interval '25 hours', '', 'old', 1)`)
+	_, err = w.Database.Owner.Exec(ctx, `INSERT INTO audit_refusals (minute, address, reason, count) VALUES (now() - interval '25 hours', '', 'old', 1)`)
 	require.NoError(t, err)
 	w.run()
 	require.Eventually(t, func() bool {
 		var n int
-		err := w.db.Owner.QueryRow(context.Background(), `SELECT (SELECT count(*) FROM audit WHERE client_id = 'old') + (SELECT count(*) FROM audit_refusals WHERE reason = 'old')`).Scan(&n)
+		err := w.Database.Owner.QueryRow(context.Background(), `SELECT (SELECT count(*) FROM audit WHERE client_id = 'old') + (SELECT count(*) FROM audit_refusals WHERE reason = 'old')`).Scan(&n)
 		return err == nil && n == 0
 	}, meshtest.Within, meshtest.Every)
 	w.audited(t, "client_id = 'young'")

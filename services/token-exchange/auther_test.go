@@ -55,7 +55,7 @@ func TestAutherExchange_AnswersAsAutherDoes(t *testing.T) {
 }
 
 func (w *world) auther(method, body string, headers map[string]string) answer {
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.issuer+"/api/auth/api-key/exchange", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.Issuer+"/api/auth/api-key/exchange", strings.NewReader(body))
 	require.NoError(w.t, err)
 	for name, value := range headers {
 		req.Header.Set(name, value)
@@ -64,7 +64,7 @@ func (w *world) auther(method, body string, headers map[string]string) answer {
 }
 
 func (w *world) trade(client string) answer {
-	return w.auther(http.MethodPost, `{"apiKey":"`+w.keys[client]+`"}`, nil)
+	return w.auther(http.MethodPost, `{"apiKey":"`+w.Keys[client]+`"}`, nil)
 }
 
 func TestAutherExchange(t *testing.T) {

@@ -50,10 +50,10 @@ func TestAudit_ACrashLosesAtMostABatch(t *testing.T) {
 	child := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very binary
 	child.Env = append(os.Environ(), childVariable+"=1",
 		"ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true", "LISTEN_ADDRESS=127.0.0.1:0",
-		"AUTHN_CONFIG_FILE="+w.config.AuthnConfigFile, "NATS_URL="+w.config.NATSURL, "DATABASE_URL_FILE="+w.config.DatabaseURLFile,
-		"TOMBSTONE_KEY_FILE="+w.config.TombstoneKeyFile, "TOKEN_EXCHANGE_ISSUER="+w.issuer, "TOKEN_EXCHANGE_POLICY_FILE="+w.config.PolicyFile,
-		"TOKEN_EXCHANGE_CLIENTS_FILE="+w.config.ClientsFile, "TOKEN_EXCHANGE_KEY_HASH_KEY_FILE="+w.config.KeyHashKeyFile,
-		"TOKEN_EXCHANGE_KEY_ENCRYPTION_KEY_FILE="+w.config.KeyEncryptionKeyFile,
+		"AUTHN_CONFIG_FILE="+w.Config.AuthnConfigFile, "NATS_URL="+w.Config.NATSURL, "DATABASE_URL_FILE="+w.Config.DatabaseURLFile,
+		"TOMBSTONE_KEY_FILE="+w.Config.TombstoneKeyFile, "TOKEN_EXCHANGE_ISSUER="+w.Issuer, "TOKEN_EXCHANGE_POLICY_FILE="+w.Config.PolicyFile,
+		"TOKEN_EXCHANGE_CLIENTS_FILE="+w.Config.ClientsFile, "TOKEN_EXCHANGE_KEY_HASH_KEY_FILE="+w.Config.KeyHashKeyFile,
+		"TOKEN_EXCHANGE_KEY_ENCRYPTION_KEY_FILE="+w.Config.KeyEncryptionKeyFile,
 	)
 	out, err := child.StdoutPipe()
 	require.NoError(t, err)
@@ -82,14 +82,18 @@ func TestAudit_ACrashLosesAtMostABatch(t *testing.T) {
 	}()
 	select {
 	case address := <-bound:
-		w.upstream.Store(&url.URL{Scheme: "http", Host: address})
+		w.Front.Store(&url.URL{Scheme: "http", Host: address})
 	case <-time.After(meshtest.Within):
 		t.Fatal("the service did not listen")
 	}
-	require.Eventually(t, func() bool { return w.send(w.as("orders"), credentials()).status == 200 }, meshtest.Within, meshtest.Every)
+	require.Eventually(t, func() bool { return w.send(w.As("orders"), credentials()).status == 200 }, meshtest.Within, meshtest.Every)
 	var issued []string
-	for range 300 {
-		id, ok := claimsOf(t, w.send(w.as("orders"), credentials()).token(t))["jti"].(string)
+	written := func() (n int) {
+		require.NoError(t, w.Database.Owner.QueryRow(t.Context(), "SELECT count(*) FROM audit WHERE token_id = ANY($1)", issued).Scan(&n))
+		return n
+	}
+	for len(issued) < 300 || written() == 0 { // a batch was written, and more came after it
+		id, ok := claimsOf(t, w.send(w.As("orders"), credentials()).token(t))["jti"].(string)
 		require.True(t, ok)
 		issued = append(issued, id)
 	}
@@ -97,7 +101,7 @@ func TestAudit_ACrashLosesAtMostABatch(t *testing.T) {
 	_ = child.Wait() // it was killed
 	<-read
 	rows := map[string]bool{}
-	list, err := w.db.Owner.Query(t.Context(), "SELECT token_id FROM audit")
+	list, err := w.Database.Owner.Query(t.Context(), "SELECT token_id FROM audit")
 	require.NoError(t, err)
 	defer list.Close()
 	for list.Next() {

@@ -34,11 +34,11 @@ func TestCredentials_A7(t *testing.T) {
 	require.Eventually(t, func() bool { return w.send(basic("orders", expired.Secret), credentials()).status == 401 }, meshtest.Within, meshtest.Every)
 
 	// A secret of the right form under a known ID, with a right checksum.
-	forged := reseal(t, w.keys["orders"], unknown.Reveal())
+	forged := reseal(t, w.Keys["orders"], unknown.Reveal())
 	for reason, credential := range map[string][2]string{
 		"unknown_key":    {"orders", unknown.Reveal()},
 		"wrong_secret":   {"orders", forged},
-		"wrong_client":   {"billing", w.keys["orders"]},
+		"wrong_client":   {"billing", w.Keys["orders"]},
 		"key_revoked":    {"orders", revoked.Secret},
 		"key_expired":    {"orders", expired.Secret},
 		"client_blocked": {"many", blocked.Secret},
@@ -70,7 +70,7 @@ func (w *world) audited(t *testing.T, where string, args ...any) int {
 	t.Helper()
 	var n int
 	require.Eventually(t, func() bool {
-		return w.db.Owner.QueryRow(context.Background(), "SELECT count(*) FROM audit WHERE "+where, args...).Scan(&n) == nil && n > 0
+		return w.Database.Owner.QueryRow(context.Background(), "SELECT count(*) FROM audit WHERE "+where, args...).Scan(&n) == nil && n > 0
 	}, meshtest.Within, meshtest.Every, "no audit record")
 	return n
 }
@@ -80,7 +80,7 @@ func (w *world) counted(t *testing.T, where string, args ...any) int {
 	t.Helper()
 	var n int
 	require.Eventually(t, func() bool {
-		return w.db.Owner.QueryRow(context.Background(), "SELECT coalesce(sum(count), 0) FROM audit_refusals WHERE "+where, args...).Scan(&n) == nil && n > 0
+		return w.Database.Owner.QueryRow(context.Background(), "SELECT coalesce(sum(count), 0) FROM audit_refusals WHERE "+where, args...).Scan(&n) == nil && n > 0
 	}, meshtest.Within, meshtest.Every, "no count of refusals")
 	return n
 }
@@ -90,7 +90,7 @@ func (w *world) counted(t *testing.T, where string, args ...any) int {
 func TestCredentials_H1(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	good := w.keys["orders"]
+	good := w.Keys["orders"]
 	w.lockTables(t, "api_keys")
 	w.send(basic("orders", good[:len(good)-1]+"!"), credentials()).refused(t, 401, "invalid_client")
 	w.send(basic("orders", "sl_test_x_y_z"), credentials()).refused(t, 401, "invalid_client")
@@ -99,7 +99,7 @@ func TestCredentials_H1(t *testing.T) {
 // lockTables makes every query of the tables wait.
 func (w *world) lockTables(t *testing.T, tables string) {
 	t.Helper()
-	tx, err := w.db.Owner.Begin(t.Context())
+	tx, err := w.Database.Owner.Begin(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 	_, err = tx.Exec(t.Context(), "LOCK TABLE "+tables+" IN ACCESS EXCLUSIVE MODE")
@@ -109,14 +109,14 @@ func (w *world) lockTables(t *testing.T, tables string) {
 func TestAudit_OneRecordPerAttempt(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	token := w.send(w.as("orders"), exchange(w.user("u-audited"), "audience", "billing")).token(t)
+	token := w.send(w.As("orders"), exchange(w.User("u-audited"), "audience", "billing")).token(t)
 	w.audited(t, `granted AND user_id = 'u-audited' AND client_id = 'orders' AND audience = '{billing}' AND scope = $1
 		AND token_hash = sha256($2::bytea) AND subject_token_hash IS NOT NULL AND address = '127.0.0.1' AND token_id <> '' AND key_id <> ''`, createInvoices, []byte(token))
-	w.send(w.as("orders"), exchange(w.user("u-audited"), "audience", "console")).refused(t, 400, "invalid_target")
+	w.send(w.As("orders"), exchange(w.User("u-audited"), "audience", "console")).refused(t, 400, "invalid_target")
 	w.audited(t, `NOT granted AND reason = 'audience_not_allowed' AND user_id = 'u-audited' AND token_hash IS NULL`)
 	w.send(nil, pairs("grant_type", "\x00\xff")).refused(t, 400, "unsupported_grant_type")
 	w.counted(t, `reason = 'unsupported_grant_type'`)
-	w.send(w.as("orders"), credentials("scope", "\x00\xff"+"a")).refused(t, 400, "invalid_scope")
+	w.send(w.As("orders"), credentials("scope", "\x00\xff"+"a")).refused(t, 400, "invalid_scope")
 	w.audited(t, `reason = 'scope_not_allowed'`)
 	require.Eventually(t, func() bool {
 		keys, err := w.admin(t).Keys(t.Context(), "orders")

@@ -18,8 +18,8 @@ type configuration = tokenexchange.Config
 // in milliseconds, and the user's profile, which must not go on.
 func (w *world) idTokenOf(sub string, options ...authntest.TokenOption) string {
 	now := time.Now()
-	return w.idp.Sign(map[string]any{
-		"iss": w.idp.Name(), "sub": sub, "aud": "console-web", "iat": now.UnixMilli(), "exp": now.Add(48 * time.Hour).Unix(),
+	return w.Users.Sign(map[string]any{
+		"iss": w.Users.Name(), "sub": sub, "aud": "console-web", "iat": now.UnixMilli(), "exp": now.Add(48 * time.Hour).Unix(),
 		"acr": "urn:mace:incommon:iap:silver", "name": "Alice Anders", "email": "alice@example.com", "nonce": "n",
 	}, append([]authntest.TokenOption{authntest.Header("typ", nil)}, options...)...)
 }
@@ -38,13 +38,13 @@ func TestFrontDoor_Observed(t *testing.T) {
 	w.userinfo.set("opaque-of-u2", "u2")
 	refuse := func(code, subject string, extra ...string) func(t *testing.T) {
 		return func(t *testing.T) {
-			w.send(w.as("console"), frontDoor(subject, extra...)).refused(t, 400, code)
+			w.send(w.As("console"), frontDoor(subject, extra...)).refused(t, 400, code)
 		}
 	}
 	for name, check := range map[string]func(t *testing.T){
 		"a mesh token of the user": func(t *testing.T) {
 			subject := w.idTokenOf("u1")
-			a := w.send(w.as("console"), frontDoor(subject))
+			a := w.send(w.As("console"), frontDoor(subject))
 			p := w.verify(a.token(t), "billing")
 			require.Equal(t, authn.KindUser, p.Kind())
 			require.Equal(t, "u1", p.UserID())
@@ -63,12 +63,12 @@ func TestFrontDoor_Observed(t *testing.T) {
 			for _, profile := range []string{"name", "email", "nonce"} {
 				require.NotContains(t, claims, profile)
 			}
-			again := w.verify(w.send(w.as("console"), frontDoor(subject, "sid", p.SessionID())).token(t), "billing")
+			again := w.verify(w.send(w.As("console"), frontDoor(subject, "sid", p.SessionID())).token(t), "billing")
 			require.NotEqual(t, p.SessionID(), again.SessionID(), "a session is new each time and nobody's choice")
 		},
 		"its token is delegated on": func(t *testing.T) {
-			first := w.send(w.as("console"), frontDoor(w.idTokenOf("u1"))).token(t)
-			second := w.send(w.as("orders"), exchange(first, "audience", "billing", "scope", createInvoices)).token(t)
+			first := w.send(w.As("console"), frontDoor(w.idTokenOf("u1"))).token(t)
+			second := w.send(w.As("orders"), exchange(first, "audience", "billing", "scope", createInvoices)).token(t)
 			p := w.verify(second, "billing")
 			require.Equal(t, "orders", p.Actor().ClientID())
 			require.True(t, p.HasScope(createInvoices))
@@ -76,31 +76,31 @@ func TestFrontDoor_Observed(t *testing.T) {
 			require.Len(t, p.Ancestors(), 2)
 		},
 		"a scope that it asked for bounds what follows": func(t *testing.T) {
-			first := w.send(w.as("console"), frontDoor(w.idTokenOf("u1"), "scope", "narrow")).token(t)
-			w.send(w.as("orders"), exchange(first, "scope", createInvoices)).refused(t, 400, "invalid_scope")
+			first := w.send(w.As("console"), frontDoor(w.idTokenOf("u1"), "scope", "narrow")).token(t)
+			w.send(w.As("orders"), exchange(first, "scope", createInvoices)).refused(t, 400, "invalid_scope")
 		},
 		"the opaque token of the same user": func(t *testing.T) {
-			w.send(w.as("console"), frontDoor(w.idTokenOf("u1"), "opaque_token", "opaque-of-u1")).token(t)
+			w.send(w.As("console"), frontDoor(w.idTokenOf("u1"), "opaque_token", "opaque-of-u1")).token(t)
 		},
 		"the opaque token of another user": refuse("invalid_request", w.idTokenOf("u1"), "opaque_token", "opaque-of-u2"),
 		"an unknown opaque token":          refuse("invalid_request", w.idTokenOf("u1"), "opaque_token", "other"),
 		"an opaque token with a line":      refuse("invalid_request", w.idTokenOf("u1"), "opaque_token", "a\r\nb"),
 		"an opaque token alone": func(t *testing.T) {
-			w.send(w.as("console"), exchange("opaque-of-u1", "audience", "orders")).refused(t, 400, "invalid_request")
+			w.send(w.As("console"), exchange("opaque-of-u1", "audience", "orders")).refused(t, 400, "invalid_request")
 		},
 		"C23 an id_token of another client": refuse("invalid_request", w.idTokenOf("u1", authntest.Audience("payload-spa-client"))),
 		"a client that is no front door": func(t *testing.T) {
-			w.send(w.as("orders"), frontDoor(w.idTokenOf("u1"))).refused(t, 400, "unauthorized_client")
+			w.send(w.As("orders"), frontDoor(w.idTokenOf("u1"))).refused(t, 400, "unauthorized_client")
 		},
 		"an id_token as an access token": func(t *testing.T) {
 			subject := w.idTokenOf("u1", authntest.Audience("console", "orders"))
-			w.send(w.as("console"), exchange(subject, "audience", "orders")).refused(t, 400, "invalid_request")
-			w.send(w.as("orders"), exchange(subject)).refused(t, 400, "invalid_request")
+			w.send(w.As("console"), exchange(subject, "audience", "orders")).refused(t, 400, "invalid_request")
+			w.send(w.As("orders"), exchange(subject)).refused(t, 400, "invalid_request")
 		},
 		"an API key's token": refuse("invalid_request", w.idTokenOf("u1", authntest.Claim("scope", "api_key_exchange"), authntest.Claim("apiKeyId", "k1"))),
 		"expired":            refuse("invalid_request", w.idTokenOf("u1", authntest.ExpiresAt(time.Now().Add(-time.Hour)))),
 		"our own token": func(t *testing.T) {
-			refuse("invalid_request", w.send(w.as("console"), frontDoor(w.idTokenOf("u1"))).token(t))(t)
+			refuse("invalid_request", w.send(w.As("console"), frontDoor(w.idTokenOf("u1"))).token(t))(t)
 		},
 		"an audience beyond": refuse("invalid_target", w.idTokenOf("u1"), "audience", "console"),
 		"another tenant":     refuse("invalid_request", w.idTokenOf("u1"), "tenant", "other"),
@@ -118,25 +118,25 @@ func TestFrontDoor_UserinfoDownIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	w := start(t, observed)
 	w.userinfo.setDown(true)
-	w.send(w.as("console"), frontDoor(w.idTokenOf("u1"), "opaque_token", "x")).refused(t, 503, "temporarily_unavailable")
-	w.send(w.as("console"), frontDoor(w.idTokenOf("u1"))).token(t)
+	w.send(w.As("console"), frontDoor(w.idTokenOf("u1"), "opaque_token", "x")).refused(t, 503, "temporarily_unavailable")
+	w.send(w.As("console"), frontDoor(w.idTokenOf("u1"))).token(t)
 }
 
 func TestFrontDoor_WithoutUserinfoNoOpaqueToken(t *testing.T) {
 	t.Parallel()
 	w := start(t, observed, with(func(c *configuration) { c.UserinfoURL = "" }))
-	w.send(w.as("console"), frontDoor(w.idTokenOf("u1"), "opaque_token", "x")).refused(t, 400, "invalid_request")
+	w.send(w.As("console"), frontDoor(w.idTokenOf("u1"), "opaque_token", "x")).refused(t, 400, "invalid_request")
 }
 
 func TestFrontDoor_Promised(t *testing.T) {
 	t.Parallel()
 	w := start(t, promisedIDTokens)
 	promised := func(options ...authntest.TokenOption) string {
-		return w.user("u1", append([]authntest.TokenOption{
+		return w.User("u1", append([]authntest.TokenOption{
 			authntest.Header("typ", "JWT"), authntest.Audience("console-web"), authntest.Claim("jti", nil), authntest.Tenant("globex"),
 		}, options...)...)
 	}
-	p := w.verify(w.send(w.as("console"), frontDoor(promised())).token(t), "orders")
+	p := w.verify(w.send(w.As("console"), frontDoor(promised())).token(t), "orders")
 	require.Equal(t, "globex", p.TenantID())
 	require.Equal(t, authn.Allow, p.Can("order", "", "cancel"))
 	require.Equal(t, map[string][]string{"client_shop:invoice": {"refund"}}, p.ABACRequired())
@@ -144,13 +144,13 @@ func TestFrontDoor_Promised(t *testing.T) {
 	require.Equal(t, p.AuthTime(), p.OriginallyIssuedAt())
 
 	// The provider's access token is no sign-in, whatever its audience.
-	w.send(w.as("console"), frontDoor(promised(authntest.Header("typ", "at+jwt")))).refused(t, 400, "invalid_request")
-	w.send(w.as("console"), exchange(promised(authntest.Audience("console")), "audience", "orders")).refused(t, 400, "invalid_request")
+	w.send(w.As("console"), frontDoor(promised(authntest.Header("typ", "at+jwt")))).refused(t, 400, "invalid_request")
+	w.send(w.As("console"), exchange(promised(authntest.Audience("console")), "audience", "orders")).refused(t, 400, "invalid_request")
 }
 
 func TestFrontDoor_GoesOnWhileTheProviderIsDown(t *testing.T) {
 	t.Parallel()
 	w := start(t, observed)
-	w.idp.Down()
-	w.send(w.as("console"), frontDoor(w.idTokenOf("u1"))).token(t)
+	w.Users.Down()
+	w.send(w.As("console"), frontDoor(w.idTokenOf("u1"))).token(t)
 }

@@ -14,15 +14,15 @@ import (
 func TestHoldings_TheAuditMovesGrantsDoNotAndTheOldIDBuysNothing(t *testing.T) {
 	t.Parallel()
 	w := start(t, observed)
-	w.send(w.as("console"), frontDoor(w.idTokenOf("u-old"))).token(t)
+	w.send(w.As("console"), frontDoor(w.idTokenOf("u-old"))).token(t)
 	w.publish(identity.TypeAccessChanged, "u-old", 1, map[string]any{"entity_type": "client_shop:order", "relation": "viewer", "change": "granted"})
 	w.audited(t, "user_id = $1", "u-old")
 	require.Eventually(t, func() bool {
 		var n int
-		return w.db.Owner.QueryRow(t.Context(), "SELECT count(*) FROM user_grants").Scan(&n) == nil && n == 1
+		return w.Database.Owner.QueryRow(t.Context(), "SELECT count(*) FROM user_grants").Scan(&n) == nil && n == 1
 	}, meshtest.Within, meshtest.Every)
-	told := holdingstest.Tell(t, holdingstest.Service{URL: w.issuer, UserID: "u-old", Token: func(client, scope string) string {
-		return w.send(w.as(client), credentials("scope", scope)).token(t)
+	told := holdingstest.Tell(t, holdingstest.Service{URL: w.Issuer, UserID: "u-old", Token: func(client, scope string) string {
+		return w.send(w.As(client), credentials("scope", scope)).token(t)
 	}})
 	require.NotEmpty(t, told.Tables["audit"])
 	require.NotContains(t, told.Tables["audit"][0], "token_hash")

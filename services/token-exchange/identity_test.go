@@ -44,7 +44,7 @@ func (w *world) publish(typ, user string, version uint64, data map[string]any) {
 // becomes waits until the front door answers a user's id_token with the status.
 func (w *world) becomes(t *testing.T, user string, status int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return w.send(w.as("console"), frontDoor(w.idTokenOf(user))).status == status },
+	require.Eventually(t, func() bool { return w.send(w.As("console"), frontDoor(w.idTokenOf(user))).status == status },
 		meshtest.Within, meshtest.Every)
 }
 
@@ -53,24 +53,24 @@ func TestBlocks_AnOldIDTokenBuysNothing(t *testing.T) {
 	w := start(t, observed)
 	const user = "auth0|blocked user"
 	old := w.idTokenOf(user)
-	mesh := w.send(w.as("console"), frontDoor(old)).token(t)
+	mesh := w.send(w.As("console"), frontDoor(old)).token(t)
 
 	w.publish(identity.TypeUserBanned, user, 10, nil)
 	w.becomes(t, user, 400)
-	w.send(w.as("console"), frontDoor(old)).refused(t, 400, "invalid_request")
-	w.send(w.as("orders"), exchange(mesh)).refused(t, 400, "invalid_request")
+	w.send(w.As("console"), frontDoor(old)).refused(t, 400, "invalid_request")
+	w.send(w.As("orders"), exchange(mesh)).refused(t, 400, "invalid_request")
 	w.audited(t, "reason = 'user_blocked'")
 
 	w.publish(identity.TypeUserUnbanned, user, 9, nil) // came late, happened before
 	w.publish(identity.TypeUserDeleted, user, 11, nil)
 	w.publish(identity.TypeUserUnbanned, user, 12, nil)
 	w.applied(t, "banned", true)
-	w.send(w.as("console"), frontDoor(old)).refused(t, 400, "invalid_request")
+	w.send(w.As("console"), frontDoor(old)).refused(t, 400, "invalid_request")
 	w.publish(identity.TypeErasureReadmitted, user, 13, nil)
 	w.becomes(t, user, 200)
 
 	var rows string
-	require.NoError(t, w.db.Owner.QueryRow(t.Context(), "SELECT string_agg(blocks::text, ' ') FROM blocks").Scan(&rows))
+	require.NoError(t, w.Database.Owner.QueryRow(t.Context(), "SELECT string_agg(blocks::text, ' ') FROM blocks").Scan(&rows))
 	require.NotContains(t, rows, "blocked", "a block names nobody")
 }
 
@@ -79,7 +79,7 @@ func (w *world) applied(t *testing.T, kind string, lifted bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var got bool
-		return w.db.Owner.QueryRow(context.Background(), "SELECT lifted FROM blocks WHERE kind = $1", kind).Scan(&got) == nil && got == lifted
+		return w.Database.Owner.QueryRow(context.Background(), "SELECT lifted FROM blocks WHERE kind = $1", kind).Scan(&got) == nil && got == lifted
 	}, meshtest.Within, meshtest.Every)
 }
 
@@ -92,7 +92,7 @@ func TestPermissions_FollowTheProvidersGrants(t *testing.T) {
 		})
 	}
 	can := func(entity, permission string) authn.Decision {
-		return w.verify(w.send(w.as("console"), frontDoor(w.idTokenOf("u1"))).token(t), "billing").Can("invoice", entity, permission)
+		return w.verify(w.send(w.As("console"), frontDoor(w.idTokenOf("u1"))).token(t), "billing").Can("invoice", entity, permission)
 	}
 	eventually := func(entity, permission string, want authn.Decision) {
 		t.Helper()
@@ -113,7 +113,7 @@ func TestPermissions_FollowTheProvidersGrants(t *testing.T) {
 	w.publish(identity.TypeAccessChanged, "u1", 10, map[string]any{"entity_type": "a", "relation": "b", "change": "of a later version"})
 	w.publish(identity.TypeAccessChanged, "u1", 11, map[string]any{"entity_type": "client_shop:order", "relation": "viewer", "change": "granted"})
 	require.Eventually(t, func() bool {
-		return w.verify(w.send(w.as("console"), frontDoor(w.idTokenOf("u1"))).token(t), "orders").Can("order", "", "viewer") == authn.Allow
+		return w.verify(w.send(w.As("console"), frontDoor(w.idTokenOf("u1"))).token(t), "orders").Can("order", "", "viewer") == authn.Allow
 	}, meshtest.Within, meshtest.Every)
 }
 
@@ -122,13 +122,13 @@ func TestErasure_LeavesNoTraceOfTheUser(t *testing.T) {
 	w := start(t, observed)
 	ctx := t.Context()
 	for _, user := range []string{"u-gone", "u-stays"} {
-		w.send(w.as("console"), frontDoor(w.idTokenOf(user))).token(t)
+		w.send(w.As("console"), frontDoor(w.idTokenOf(user))).token(t)
 		w.publish(identity.TypeAccessChanged, user, 1, map[string]any{"entity_type": "client_shop:order", "relation": "viewer", "change": "granted"})
 		w.audited(t, "user_id = $1", user)
 	}
 	require.Eventually(t, func() bool {
 		var n int
-		return w.db.Owner.QueryRow(ctx, "SELECT count(*) FROM user_grants").Scan(&n) == nil && n == 2
+		return w.Database.Owner.QueryRow(ctx, "SELECT count(*) FROM user_grants").Scan(&n) == nil && n == 2
 	}, meshtest.Within, meshtest.Every)
 	require.ElementsMatch(t, []string{"u-gone", "u-stays"}, w.userIDs(t))
 
@@ -155,7 +155,7 @@ func TestErasure_LeavesNoTraceOfTheUser(t *testing.T) {
 	w.publish(identity.TypeAccessChanged, "u-stays", 5, map[string]any{"entity_type": "client_shop:order", "relation": "late", "change": "granted"})
 	require.Eventually(t, func() bool {
 		var n int
-		return w.db.Owner.QueryRow(ctx, "SELECT count(*) FROM user_grants WHERE relation = 'late'").Scan(&n) == nil && n == 1
+		return w.Database.Owner.QueryRow(ctx, "SELECT count(*) FROM user_grants WHERE relation = 'late'").Scan(&n) == nil && n == 1
 	}, meshtest.Within, meshtest.Every)
 	w.audited(t, "reason = 'user_blocked' AND user_id IS NULL")
 	require.NotContains(t, w.dump(t), "u-gone")
@@ -166,14 +166,14 @@ func TestManifest_FitsTheDatabase(t *testing.T) {
 	w := start(t)
 	m, err := tokenexchange.Manifest()
 	require.NoError(t, err)
-	require.NoError(t, m.Validate(t.Context(), w.db.Owner))
+	require.NoError(t, m.Validate(t.Context(), w.Database.Owner))
 }
 
 func (w *world) userIDs(t *testing.T) []string {
 	t.Helper()
-	token := w.send(w.as("identity-relay"), credentials()).token(t)
+	token := w.send(w.As("identity-relay"), credentials()).token(t)
 	client := &http.Client{Transport: bearer{token, openapitest.Load(t, "openapi.yaml").Client(t).Transport}}
-	resp, err := client.Get(w.issuer + "/v1/identity/user-ids") //nolint:noctx // a test's request
+	resp, err := client.Get(w.Issuer + "/v1/identity/user-ids") //nolint:noctx // a test's request
 	require.NoError(t, err)
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
@@ -194,7 +194,7 @@ func (w *world) userIDs(t *testing.T) []string {
 // dump is every row of every table as text.
 func (w *world) dump(t *testing.T) string {
 	t.Helper()
-	rows, err := w.db.Owner.Query(t.Context(), `SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_schema = 'public'`)
+	rows, err := w.Database.Owner.Query(t.Context(), `SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_schema = 'public'`)
 	require.NoError(t, err)
 	var tables []string
 	for rows.Next() {
@@ -207,7 +207,7 @@ func (w *world) dump(t *testing.T) string {
 	var all strings.Builder
 	for _, table := range tables {
 		var text *string
-		require.NoError(t, w.db.Owner.QueryRow(t.Context(), "SELECT string_agg(r::text, E'\\n') FROM "+table+" r").Scan(&text))
+		require.NoError(t, w.Database.Owner.QueryRow(t.Context(), "SELECT string_agg(r::text, E'\\n') FROM "+table+" r").Scan(&text))
 		if text != nil {
 			all.WriteString(*text)
 		}

@@ -19,7 +19,7 @@ import (
 // post sends a form to any endpoint of the service.
 func (w *world) post(t *testing.T, path string, authorize func(*http.Request), form url.Values) answer {
 	t.Helper()
-	return w.postAt(t, w.issuer+path, authorize, form)
+	return w.postAt(t, w.Issuer+path, authorize, form)
 }
 
 func (w *world) postAt(t *testing.T, endpoint string, authorize func(*http.Request), form url.Values) answer {
@@ -35,12 +35,12 @@ func (w *world) postAt(t *testing.T, endpoint string, authorize func(*http.Reque
 
 func (w *world) introspect(t *testing.T, client, token string, extra ...string) answer {
 	t.Helper()
-	return w.post(t, "/oauth/introspect", w.as(client), pairs(append([]string{"token", token}, extra...)...))
+	return w.post(t, "/oauth/introspect", w.As(client), pairs(append([]string{"token", token}, extra...)...))
 }
 
 func (w *world) revoke(t *testing.T, client, token string, extra ...string) answer {
 	t.Helper()
-	return w.post(t, "/oauth/revoke", w.as(client), pairs(append([]string{"token", token}, extra...)...))
+	return w.post(t, "/oauth/revoke", w.As(client), pairs(append([]string{"token", token}, extra...)...))
 }
 
 func (a answer) inactive(t *testing.T) {
@@ -61,11 +61,11 @@ func (a answer) active(t *testing.T) map[string]any {
 func TestIntrospection(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	delegated := w.send(w.as("orders"), exchange(w.user("u1"))).token(t) // for billing
+	delegated := w.send(w.As("orders"), exchange(w.User("u1"))).token(t) // for billing
 	for name, check := range map[string]func(t *testing.T){
 		"E1 nobody asks": func(t *testing.T) {
 			w.post(t, "/oauth/introspect", nil, pairs("token", delegated)).refused(t, 401, "invalid_client")
-			w.post(t, "/oauth/introspect", basic("billing", w.keys["orders"]), pairs("token", delegated)).refused(t, 401, "invalid_client")
+			w.post(t, "/oauth/introspect", basic("billing", w.Keys["orders"]), pairs("token", delegated)).refused(t, 401, "invalid_client")
 			w.audited(t, "grant_type = 'introspection' AND reason = 'wrong_client'")
 		},
 		"E2 what was signed": func(t *testing.T) {
@@ -82,14 +82,14 @@ func TestIntrospection(t *testing.T) {
 		"E3 nothing alive": func(t *testing.T) {
 			stranger := authntest.NewIssuer(t)
 			for _, token := range []string{
-				"garbage", "a.b.c", w.keys["orders"], stranger.UserToken("u1", authntest.Audience("billing")),
-				w.user("u1"), delegated[:len(delegated)-8] + "AAAAAAAA", strings.Repeat("x", 20_000),
+				"garbage", "a.b.c", w.Keys["orders"], stranger.UserToken("u1", authntest.Audience("billing")),
+				w.User("u1"), delegated[:len(delegated)-8] + "AAAAAAAA", strings.Repeat("x", 20_000),
 			} {
 				w.introspect(t, "billing", token).inactive(t)
 			}
 		},
 		"E3 a blocked user": func(t *testing.T) {
-			token := w.send(w.as("orders"), exchange(w.user("u-banned"))).token(t)
+			token := w.send(w.As("orders"), exchange(w.User("u-banned"))).token(t)
 			w.introspect(t, "billing", token).active(t)
 			w.publish(identity.TypeUserBanned, "u-banned", 1, nil)
 			require.Eventually(t, func() bool { return w.introspect(t, "billing", token).body["active"] == false }, meshtest.Within, meshtest.Every)
@@ -121,13 +121,13 @@ func TestIntrospection(t *testing.T) {
 		"A8 A9 A13 hold here too": func(t *testing.T) {
 			form := pairs("token", delegated)
 			form.Add("token", delegated)
-			w.post(t, "/oauth/introspect", w.as("billing"), form).refused(t, 400, "invalid_request")
-			w.post(t, "/oauth/introspect?token=x", w.as("billing"), pairs("token", delegated)).refused(t, 400, "invalid_request")
-			w.post(t, "/oauth/revoke", w.as("billing"), pairs("token", delegated, "client_secret", w.keys["billing"])).refused(t, 400, "invalid_request")
+			w.post(t, "/oauth/introspect", w.As("billing"), form).refused(t, 400, "invalid_request")
+			w.post(t, "/oauth/introspect?token=x", w.As("billing"), pairs("token", delegated)).refused(t, 400, "invalid_request")
+			w.post(t, "/oauth/revoke", w.As("billing"), pairs("token", delegated, "client_secret", w.Keys["billing"])).refused(t, 400, "invalid_request")
 		},
 		"C24 an exchange changes nothing about its subject token": func(t *testing.T) {
-			first := w.send(w.as("orders"), exchange(w.user("u1"))).token(t)
-			w.send(w.as("billing"), exchange(first, "audience", "orders")).token(t)
+			first := w.send(w.As("orders"), exchange(w.User("u1"))).token(t)
+			w.send(w.As("billing"), exchange(first, "audience", "orders")).token(t)
 			w.introspect(t, "billing", first).active(t)
 		},
 	} {
@@ -143,7 +143,7 @@ func TestRevocation(t *testing.T) {
 	w := start(t)
 	for name, check := range map[string]func(t *testing.T){
 		"F1 a token of one's own": func(t *testing.T) {
-			token := w.send(w.as("many"), credentials()).token(t)
+			token := w.send(w.As("many"), credentials()).token(t)
 			w.introspect(t, "many", token).active(t)
 			require.Equal(t, 200, w.revoke(t, "many", token).status)
 			w.introspect(t, "many", token).inactive(t) // here at once
@@ -151,13 +151,13 @@ func TestRevocation(t *testing.T) {
 			w.mirrored(t, authn.RevokedToken, claimsOf(t, token)["jti"].(string))
 		},
 		"F1 a chain of three dies with its first": func(t *testing.T) {
-			first := w.send(w.as("orders"), exchange(w.user("u1"))).token(t)
-			second := w.send(w.as("billing"), exchange(first, "audience", "orders")).token(t)
-			third := w.send(w.as("orders"), exchange(second, "audience", "billing")).token(t)
+			first := w.send(w.As("orders"), exchange(w.User("u1"))).token(t)
+			second := w.send(w.As("billing"), exchange(first, "audience", "orders")).token(t)
+			third := w.send(w.As("orders"), exchange(second, "audience", "billing")).token(t)
 			require.Equal(t, 200, w.revoke(t, "orders", first).status)
 			w.introspect(t, "orders", second).inactive(t)
 			w.introspect(t, "billing", third).inactive(t)
-			w.send(w.as("orders"), exchange(second, "audience", "billing")).refused(t, 400, "invalid_request")
+			w.send(w.As("orders"), exchange(second, "audience", "billing")).refused(t, 400, "invalid_request")
 		},
 		"F2 what is no token": func(t *testing.T) {
 			for _, token := range []string{"garbage", "a.b.c", authntest.NewIssuer(t).UserToken("u1", authntest.Audience("orders"))} {
@@ -165,22 +165,22 @@ func TestRevocation(t *testing.T) {
 			}
 		},
 		"F3 an unknown hint": func(t *testing.T) {
-			token := w.send(w.as("many"), credentials()).token(t)
+			token := w.send(w.As("many"), credentials()).token(t)
 			require.Equal(t, 200, w.revoke(t, "many", token, "token_type_hint", "nonsense").status)
 			w.introspect(t, "many", token).inactive(t)
 		},
 		"F4 bad credentials": func(t *testing.T) {
-			w.post(t, "/oauth/revoke", basic("orders", w.keys["many"]), pairs("token", "x")).refused(t, 401, "invalid_client")
+			w.post(t, "/oauth/revoke", basic("orders", w.Keys["many"]), pairs("token", "x")).refused(t, 401, "invalid_client")
 			w.post(t, "/oauth/revoke", nil, pairs("token", "x")).refused(t, 401, "invalid_client")
 			w.revoke(t, "orders", "").refused(t, 400, "invalid_request")
 		},
 		"F5 another's token": func(t *testing.T) {
-			token := w.send(w.as("orders"), exchange(w.user("u1"))).token(t)
+			token := w.send(w.As("orders"), exchange(w.User("u1"))).token(t)
 			w.revoke(t, "billing", token).refused(t, 400, "unauthorized_client")
 			w.introspect(t, "billing", token).active(t)
 		},
 		"F6 a token that only its issuer can end": func(t *testing.T) {
-			w.revoke(t, "orders", w.user("u1")).refused(t, 400, "unsupported_token_type")
+			w.revoke(t, "orders", w.User("u1")).refused(t, 400, "unsupported_token_type")
 		},
 		"F8 a key by its holder": func(t *testing.T) {
 			key, err := w.admin(t).CreateKey(t.Context(), "many", api.NewKey{})
@@ -208,8 +208,8 @@ func TestRevocation(t *testing.T) {
 func TestRevocation_F7_NoRowNoRevocation(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	token := w.send(w.as("many"), credentials()).token(t)
-	_, err := w.db.Owner.Exec(t.Context(), "ALTER TABLE revocations RENAME TO gone")
+	token := w.send(w.As("many"), credentials()).token(t)
+	_, err := w.Database.Owner.Exec(t.Context(), "ALTER TABLE revocations RENAME TO gone")
 	require.NoError(t, err)
 	a := w.revoke(t, "many", token)
 	a.refused(t, 503, "temporarily_unavailable")
@@ -220,7 +220,7 @@ func TestRevocation_F7_NoRowNoRevocation(t *testing.T) {
 func TestIntrospection_StaleKnowledgeIsNoYes(t *testing.T) {
 	t.Parallel()
 	w := start(t, with(func(c *configuration) { c.MaxStaleness = time.Millisecond }))
-	token := w.send(w.as("many"), credentials()).token(t)
+	token := w.send(w.As("many"), credentials()).token(t)
 	w.introspect(t, "many", token).active(t) // no user can have been cut off
 	w.introspect(t, "many", "garbage").inactive(t)
 }

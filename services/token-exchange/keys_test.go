@@ -16,7 +16,7 @@ import (
 
 func (w *world) get(t *testing.T, path string, header ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.issuer+path, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.Issuer+path, nil)
 	require.NoError(t, err)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -43,10 +43,10 @@ func TestWellKnown(t *testing.T) {
 		a := w.get(t, "/.well-known/oauth-authorization-server")
 		require.Equal(t, "application/json", a.header.Get("Content-Type"))
 		require.Equal(t, map[string]any{
-			"issuer": w.issuer, "token_endpoint": w.issuer + "/oauth/token", "jwks_uri": w.issuer + "/.well-known/jwks.json",
+			"issuer": w.Issuer, "token_endpoint": w.Issuer + "/oauth/token", "jwks_uri": w.Issuer + "/.well-known/jwks.json",
 			"grant_types_supported":                 []any{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"},
 			"token_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
-			"introspection_endpoint":                w.issuer + "/oauth/introspect", "revocation_endpoint": w.issuer + "/oauth/revoke",
+			"introspection_endpoint":                w.Issuer + "/oauth/introspect", "revocation_endpoint": w.Issuer + "/oauth/revoke",
 			"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
 			"revocation_endpoint_auth_methods_supported":    []any{"client_secret_basic", "client_secret_post"},
 		}, a.body, "response_types_supported would be empty and is left out (RFC 8414, section 3.2)")
@@ -54,7 +54,7 @@ func TestWellKnown(t *testing.T) {
 	t.Run("G5 G7 key set", func(t *testing.T) {
 		t.Parallel()
 		a := w.get(t, "/.well-known/jwks.json")
-		require.Equal(t, "public, max-age=300", a.header.Get("Cache-Control"))
+		require.Equal(t, "public, max-age=300, must-revalidate", a.header.Get("Cache-Control"))
 		tag := a.header.Get("ETag")
 		require.NotEmpty(t, tag)
 		keys, ok := a.body["keys"].([]any)
@@ -77,8 +77,8 @@ func TestWellKnown_G2_AnIssuerWithAPath(t *testing.T) {
 	t.Parallel()
 	w := start(t, with(func(c *configuration) { c.Issuer += "/tenant/sts" }))
 	a := w.get(t, "/.well-known/oauth-authorization-server/tenant/sts")
-	require.Equal(t, w.issuer+"/tenant/sts", a.body["issuer"])
-	require.Equal(t, w.issuer+"/tenant/sts/oauth/token", a.body["token_endpoint"])
+	require.Equal(t, w.Issuer+"/tenant/sts", a.body["issuer"])
+	require.Equal(t, w.Issuer+"/tenant/sts/oauth/token", a.body["token_endpoint"])
 	require.Equal(t, http.StatusNotFound, w.get(t, "/.well-known/oauth-authorization-server").status)
 }
 
@@ -88,7 +88,7 @@ func TestSigning_D3_EveryAlgorithm(t *testing.T) {
 		t.Run(algorithm, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, with(func(c *configuration) { c.SigningAlgorithm = algorithm }))
-			token := w.send(w.as("orders"), credentials()).token(t)
+			token := w.send(w.As("orders"), credentials()).token(t)
 			require.Equal(t, algorithm, part(t, token, 0)["alg"])
 			w.verify(token, "billing")
 		})
@@ -99,14 +99,14 @@ func TestRestart_KeepsKeysBlocksAndClients(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	before := w.kids(t)
-	token := w.send(w.as("orders"), credentials()).token(t)
+	token := w.send(w.As("orders"), credentials()).token(t)
 	admin := w.admin(t)
 	made, err := admin.CreateKey(t.Context(), "orders", api.NewKey{})
 	require.NoError(t, err)
 	blocked, reason := true, "leaked"
 	_, err = admin.ChangeClient(t.Context(), "many", api.ClientPatch{Blocked: &blocked, BlockReason: &reason})
 	require.NoError(t, err)
-	imported, err := api.ParseKey(w.keys["billing"])
+	imported, err := api.ParseKey(w.Keys["billing"])
 	require.NoError(t, err)
 	require.NoError(t, admin.RevokeKey(t.Context(), "billing", imported.ID()))
 
@@ -115,26 +115,26 @@ func TestRestart_KeepsKeysBlocksAndClients(t *testing.T) {
 	require.Equal(t, before, w.kids(t))
 	w.verify(token, "billing")
 	w.send(basic("orders", made.Secret), credentials()).token(t)
-	w.send(w.as("many"), credentials()).refused(t, 401, "invalid_client")
-	w.send(w.as("billing"), credentials("audience", "orders")).refused(t, 401, "invalid_client")
+	w.send(w.As("many"), credentials()).refused(t, 401, "invalid_client")
+	w.send(w.As("billing"), credentials("audience", "orders")).refused(t, 401, "invalid_client")
 }
 
 func TestReplicas_ShareKeysAndClients(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	first := w.upstream.Load()
+	first := w.Front.Load()
 	before := w.kids(t)
-	token := w.send(w.as("orders"), credentials()).token(t)
+	token := w.send(w.As("orders"), credentials()).token(t)
 	made, err := w.admin(t).CreateKey(t.Context(), "orders", api.NewKey{})
 	require.NoError(t, err)
 
 	second := w.run() // the issuer's address now leads here
-	require.NotEqual(t, first.Host, w.upstream.Load().Host)
+	require.NotEqual(t, first.Host, w.Front.Load().Host)
 	require.Equal(t, before, w.kids(t))
 	w.verify(token, "billing")
 	other := w.send(basic("orders", made.Secret), credentials()).token(t)
 	require.NoError(t, w.admin(t).RevokeKey(t.Context(), "orders", made.ID))
-	w.upstream.Store(&url.URL{Scheme: "http", Host: first.Host})
+	w.Front.Store(&url.URL{Scheme: "http", Host: first.Host})
 	w.verify(other, "billing")
 	w.send(basic("orders", made.Secret), credentials()).refused(t, 401, "invalid_client")
 	second.Stop()
@@ -146,10 +146,10 @@ func TestDump_G8(t *testing.T) {
 	w := start(t)
 	made, err := w.admin(t).CreateKey(t.Context(), "orders", api.NewKey{})
 	require.NoError(t, err)
-	token := w.send(basic("orders", made.Secret), exchange(w.user("u1"))).token(t)
+	token := w.send(basic("orders", made.Secret), exchange(w.User("u1"))).token(t)
 	w.audited(t, "granted AND client_id = 'orders'")
 	dump := w.dump(t)
-	for _, key := range append([]string{made.Secret}, w.keys["orders"], w.keys["console"]) {
+	for _, key := range append([]string{made.Secret}, w.Keys["orders"], w.Keys["console"]) {
 		secret := strings.Split(key, "_")[3]
 		require.NotContains(t, dump, secret)
 		require.NotContains(t, dump, hex.EncodeToString([]byte(secret)))
@@ -158,7 +158,7 @@ func TestDump_G8(t *testing.T) {
 	require.NotContains(t, dump, strings.Split(token, ".")[2])
 
 	var sealed []byte
-	require.NoError(t, w.db.Owner.QueryRow(t.Context(), "SELECT sealed FROM signing_keys").Scan(&sealed))
+	require.NoError(t, w.Database.Owner.QueryRow(t.Context(), "SELECT sealed FROM signing_keys").Scan(&sealed))
 	require.NotContains(t, string(sealed), "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", "the object identifier of P-256 would show an open key")
 }
 
@@ -167,7 +167,7 @@ func TestTokens_D5_IDsAreUnique(t *testing.T) {
 	w := start(t)
 	seen := map[any]bool{}
 	for range 200 {
-		id := claimsOf(t, w.send(w.as("orders"), credentials()).token(t))["jti"]
+		id := claimsOf(t, w.send(w.As("orders"), credentials()).token(t))["jti"]
 		require.False(t, seen[id])
 		seen[id] = true
 	}
@@ -176,7 +176,7 @@ func TestTokens_D5_IDsAreUnique(t *testing.T) {
 func TestTokens_D7_TheWidestStaysSmall(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	token := w.send(w.as("console"), exchange(w.user("u-"+strings.Repeat("x", 200)), "audience", "billing")).token(t)
+	token := w.send(w.As("console"), exchange(w.User("u-"+strings.Repeat("x", 200)), "audience", "billing")).token(t)
 	require.Less(t, len(token), 4<<10)
 	require.WithinDuration(t, time.Now().Add(15*time.Minute), w.verify(token, "billing").ExpiresAt(), time.Minute)
 }

@@ -15,14 +15,10 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
 
-// policyWith starts the service with more in its policy.
-func (w *world) policyWith(more string) func(*tokenexchange.Config) {
-	return func(c *tokenexchange.Config) { c.PolicyFile = w.file("policy.yaml", policyYAML+more) }
-}
-
+// startWithPolicy starts the service with more in its policy.
 func startWithPolicy(t *testing.T, more string) *world {
 	t.Helper()
-	return start(t, with((&world{t: t}).policyWith(more)))
+	return start(t, with(func(c *tokenexchange.Config) { c.PolicyFile = write(t, "policy.yaml", policyYAML+more) }))
 }
 
 // TestRotation_H2 goes through an overlap on two replicas.
@@ -30,9 +26,9 @@ func TestRotation_H2(t *testing.T) {
 	t.Parallel()
 	w := startWithPolicy(t, "keys: {max_overlap: 1h}\n")
 	ctx, admin := t.Context(), w.admin(t)
-	first := w.upstream.Load()
+	first := w.Front.Load()
 	w.run()
-	second := w.upstream.Load()
+	second := w.Front.Load()
 	require.NotEqual(t, first, second)
 	both := func(key string) (codes []int) {
 		for _, replica := range []string{first.String(), second.String()} {
@@ -142,7 +138,7 @@ func TestHolder_F8(t *testing.T) {
 		require.NotNil(t, status.RevokedAt)
 	}
 	w.send(basic("orders", leaked.Secret), credentials()).refused(t, 401, "invalid_client")
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 	changes, err := admin.Changes(ctx, api.AuditQuery{KeyID: leaked.ID})
 	require.NoError(t, err)
 	require.Equal(t, "holder", changes.Changes[0].Actor)
@@ -157,8 +153,8 @@ func TestBlock_TheClientSeesWhy(t *testing.T) {
 	yes, reason := true, "unpaid since March"
 	_, err := admin.ChangeClient(ctx, "many", api.ClientPatch{Blocked: &yes, BlockReason: &reason})
 	require.NoError(t, err)
-	w.send(w.as("many"), credentials()).refused(t, 401, "invalid_client")
-	status, err := w.adminAs(t, "").KeyStatus(ctx, w.keys["many"])
+	w.send(w.As("many"), credentials()).refused(t, 401, "invalid_client")
+	status, err := w.adminAs(t, "").KeyStatus(ctx, w.Keys["many"])
 	require.NoError(t, err)
 	require.Equal(t, api.KeyBlocked, status.State)
 	require.Equal(t, reason, status.BlockReason)
@@ -194,7 +190,7 @@ func TestKeys_OlderThanThePlanWants(t *testing.T) {
 	w := startWithPolicy(t, "keys: {max_age: 24h}\nplans: {patient: {max_key_age: 480h}}\n")
 	ctx, admin := t.Context(), w.admin(t)
 	for _, client := range []string{"orders", "billing"} {
-		_, err := w.db.Owner.Exec(ctx, "UPDATE api_keys SET created_at = now() - interval '10 days' WHERE client_id = $1", client)
+		_, err := w.Database.Owner.Exec(ctx, "UPDATE api_keys SET created_at = now() - interval '10 days' WHERE client_id = $1", client)
 		require.NoError(t, err)
 	}
 	patient := "patient"
@@ -205,7 +201,7 @@ func TestKeys_OlderThanThePlanWants(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, overdue, keys[0].Overdue, client)
 	}
-	w.send(w.as("orders"), credentials()).token(t) // it still works
+	w.send(w.As("orders"), credentials()).token(t) // it still works
 	w.service.Stop()
 	w.run()
 	require.Eventually(t, func() bool { return strings.Contains(w.log.String(), "an API key is older than it should become") }, meshtest.Within, meshtest.Every)
@@ -247,14 +243,14 @@ plans:
 	b := w.auther(http.MethodPost, `{"apiKey":"`+key.Secret+`"}`, nil)
 	require.Equal(t, 429, b.status, b.raw)
 	require.Equal(t, 51, w.countedUpTo(t, 51, "reason = 'plan_limit' AND key_id = $1", key.ID))
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 }
 
 // TestLimits_UnknownKeysAndAddresses costs a stranger the same whatever exists.
 func TestLimits_UnknownKeysAndAddresses(t *testing.T) {
 	t.Parallel()
 	w := startWithPolicy(t, "limits: {key: {requests: 30, per: 1h}, refused: {requests: 20, per: 1h}}\n")
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 	unknown, err := api.GenerateKey("test")
 	require.NoError(t, err)
 	for range 20 {
@@ -262,7 +258,7 @@ func TestLimits_UnknownKeysAndAddresses(t *testing.T) {
 	}
 	w.send(basic("orders", unknown.Reveal()), credentials()).refused(t, 429, "temporarily_unavailable")
 	w.send(basic("orders", "malformed"), credentials()).refused(t, 429, "temporarily_unavailable")
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 	w.counted(t, "reason = 'address_limit' AND address = '127.0.0.1'")
 }
 
@@ -278,7 +274,7 @@ func TestAddresses_H4(t *testing.T) {
 	requireCode(t, err, 422, "invalid-client")
 	key, err := admin.CreateKey(ctx, "acme", api.NewKey{})
 	require.NoError(t, err)
-	direct := w.upstream.Load().String()
+	direct := w.Front.Load().String()
 	from := func(forwarded string) answer {
 		return w.sendTo(direct, func(r *http.Request) {
 			basic("acme", key.Secret)(r)

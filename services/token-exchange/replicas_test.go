@@ -38,7 +38,7 @@ func (w *world) inactiveAt(t *testing.T, url, client, token string, within time.
 	t.Helper()
 	began := time.Now()
 	require.Eventually(t, func() bool {
-		a := w.postAt(t, url+"/oauth/introspect", w.as(client), pairs("token", token))
+		a := w.postAt(t, url+"/oauth/introspect", w.As(client), pairs("token", token))
 		return a.status == 200 && a.body["active"] == false
 	}, within, meshtest.Every)
 	t.Logf("after %s", time.Since(began).Round(time.Millisecond))
@@ -61,23 +61,23 @@ func TestReplicas_HearOfBlocksAndRevocations(t *testing.T) {
 	b := w.run().URL // the issuer's address leads to b now
 	require.NotEqual(t, a, b)
 	admin := w.admin(t)
-	own := w.send(w.as("many"), credentials()).token(t)
-	delegated := w.send(w.as("orders"), exchange(w.user("u1"))).token(t)
-	further := w.send(w.as("billing"), exchange(delegated, "audience", "orders")).token(t)
+	own := w.send(w.As("many"), credentials()).token(t)
+	delegated := w.send(w.As("orders"), exchange(w.User("u1"))).token(t)
+	further := w.send(w.As("billing"), exchange(delegated, "audience", "orders")).token(t)
 
-	require.Equal(t, 200, w.postAt(t, b+"/oauth/revoke", w.as("many"), pairs("token", own)).status)
+	require.Equal(t, 200, w.postAt(t, b+"/oauth/revoke", w.As("many"), pairs("token", own)).status)
 	w.inactiveAt(t, a, "many", own, overNATS)
 
 	w.block(t, admin, "orders")
-	require.Equal(t, 401, w.postAt(t, b+"/oauth/token", w.as("orders"), credentials()).status, "at once where it was said")
+	require.Equal(t, 401, w.postAt(t, b+"/oauth/token", w.As("orders"), credentials()).status, "at once where it was said")
 	require.Eventually(t, func() bool {
-		return w.postAt(t, a+"/oauth/token", w.as("orders"), credentials()).status == 401
+		return w.postAt(t, a+"/oauth/token", w.As("orders"), credentials()).status == 401
 	}, overNATS, meshtest.Every)
 	w.inactiveAt(t, a, "billing", delegated, overNATS)
 	w.inactiveAt(t, a, "billing", further, overNATS) // orders is among its actors
 	w.mirrored(t, authn.RevokedClient, "orders")
 	list := authn.NewRevocationList(authn.RevocationListOptions{})
-	cfg, err := authn.LoadConfig(w.config.AuthnConfigFile)
+	cfg, err := authn.LoadConfig(w.Config.AuthnConfigFile)
 	require.NoError(t, err)
 	w.follow(t, list)
 	w.refuses(t, cfg, list, delegated, "billing")
@@ -87,15 +87,15 @@ func TestReplicas_HearOfBlocksAndRevocations(t *testing.T) {
 	_, err = admin.ChangeClient(t.Context(), "orders", api.ClientPatch{Blocked: &no})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		token := w.send(w.as("orders"), credentials()).token(t)
+		token := w.send(w.As("orders"), credentials()).token(t)
 		return w.introspect(t, "orders", token).body["active"] == true
 	}, meshtest.Within, 100*time.Millisecond)
 
-	other := w.send(w.as("many"), credentials()).token(t)
-	second := w.send(w.as("billing"), credentials("audience", "orders")).token(t)
+	other := w.send(w.As("many"), credentials()).token(t)
+	second := w.send(w.As("billing"), credentials("audience", "orders")).token(t)
 	w.Broker.Stop()
 	defer w.Broker.Start()
-	require.Equal(t, 200, w.postAt(t, b+"/oauth/revoke", w.as("many"), pairs("token", other)).status)
+	require.Equal(t, 200, w.postAt(t, b+"/oauth/revoke", w.As("many"), pairs("token", other)).status)
 	w.block(t, admin, "billing")
 	w.inactiveAt(t, a, "many", other, withoutNATS)
 	w.inactiveAt(t, a, "orders", second, withoutNATS)
@@ -110,7 +110,7 @@ func TestReplicas_HearOfBlocksAndRevocations(t *testing.T) {
 	w.block(t, admin, "many")
 	require.NoError(t, admin.EndTokens(t.Context(), "orders"))
 	require.Error(t, admin.EndTokens(t.Context(), "nobody"))
-	w.send(w.as("many"), credentials()).refused(t, 401, "invalid_client")
+	w.send(w.As("many"), credentials()).refused(t, 401, "invalid_client")
 	_, err = admin.RotateSigningKeys(t.Context(), api.Rotation{Emergency: true})
 	require.NoError(t, err)
 }
@@ -119,7 +119,7 @@ func TestReplicas_HearOfBlocksAndRevocations(t *testing.T) {
 func TestProjection_SurvivesALostBucket(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	token := w.send(w.as("many"), credentials()).token(t)
+	token := w.send(w.As("many"), credentials()).token(t)
 	require.Equal(t, 200, w.revoke(t, "many", token).status)
 	id, ok := claimsOf(t, token)["jti"].(string)
 	require.True(t, ok)

@@ -35,7 +35,7 @@ func TestSigning_EmergencyOnTwoReplicas(t *testing.T) {
 	require.Len(t, keys, 2)
 	first := keyIn(t, keys, api.SigningKeySigning).KeyID
 	require.True(t, keyIn(t, keys, api.SigningKeyAnnounced).SignsFrom.After(time.Now().Add(time.Hour)), "published long before it signs")
-	old := w.send(w.as("operator"), credentials()).token(t)
+	old := w.send(w.As("operator"), credentials()).token(t)
 	etag := w.get(t, "/.well-known/jwks.json").header.Get("ETag")
 
 	keys, err = admin.RotateSigningKeys(t.Context(), api.Rotation{Emergency: true})
@@ -45,7 +45,7 @@ func TestSigning_EmergencyOnTwoReplicas(t *testing.T) {
 	signers := map[any]bool{}
 	require.Eventually(t, func() bool {
 		for _, url := range []string{a, b} {
-			answer := w.postAt(t, url+"/oauth/token", w.as("operator"), credentials())
+			answer := w.postAt(t, url+"/oauth/token", w.As("operator"), credentials())
 			if answer.status != 200 {
 				continue
 			}
@@ -59,7 +59,7 @@ func TestSigning_EmergencyOnTwoReplicas(t *testing.T) {
 	}, 30*time.Second, 50*time.Millisecond)
 	require.Equal(t, map[any]bool{first: true, next: true}, signers)
 	for _, url := range []string{a, b} {
-		answer := w.postAt(t, url+"/oauth/token", w.as("operator"), credentials())
+		answer := w.postAt(t, url+"/oauth/token", w.As("operator"), credentials())
 		require.Equal(t, next, part(t, answer.token(t), 0)["kid"])
 	}
 	require.Equal(t, []string{next}, w.kids(t))
@@ -73,11 +73,11 @@ func TestSigning_EmergencyOnTwoReplicas(t *testing.T) {
 	w.introspect(t, "operator", old).inactive(t)
 	require.Eventually(t, func() bool {
 		var sealed int
-		return w.db.Owner.QueryRow(t.Context(), "SELECT count(*) FROM signing_keys WHERE kid = $1", first).Scan(&sealed) == nil && sealed == 0
+		return w.Database.Owner.QueryRow(t.Context(), "SELECT count(*) FROM signing_keys WHERE kid = $1", first).Scan(&sealed) == nil && sealed == 0
 	}, meshtest.Within, meshtest.Every, "it is gone, sealed or not")
 	require.Eventually(t, func() bool {
 		var n int
-		return w.db.Owner.QueryRow(t.Context(), "SELECT count(*) FROM changes WHERE actor = 'operator' AND action = 'signing.replace'").Scan(&n) == nil && n == 1
+		return w.Database.Owner.QueryRow(t.Context(), "SELECT count(*) FROM changes WHERE actor = 'operator' AND action = 'signing.replace'").Scan(&n) == nil && n == 1
 	}, meshtest.Within, meshtest.Every)
 }
 
@@ -99,8 +99,8 @@ func TestSecretKeys_RotateWithoutARestart(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	for _, file := range []struct{ path, name, old, next string }{
-		{w.config.KeyHashKeyFile, "key_hash", "h1", "h2"},
-		{w.config.KeyEncryptionKeyFile, "key_encryption", "e1", "e2"},
+		{w.Config.KeyHashKeyFile, "key_hash", "h1", "h2"},
+		{w.Config.KeyEncryptionKeyFile, "key_encryption", "e1", "e2"},
 	} {
 		old, err := os.ReadFile(file.path)
 		require.NoError(t, err)
@@ -114,16 +114,16 @@ func TestSecretKeys_RotateWithoutARestart(t *testing.T) {
 		require.Eventually(t, func() bool { return w.secretKey(t, file.name, file.next).Current }, meshtest.Within, meshtest.Every)
 		require.Eventually(t, func() bool {
 			for _, client := range registrations {
-				require.NotEqual(t, 401, w.send(w.as(client.ID), credentials("audience", "orders")).status, client.ID)
+				require.NotEqual(t, 401, w.send(w.As(client.ID), credentials("audience", "orders")).status, client.ID)
 			}
 			k := w.secretKey(t, file.name, file.old)
 			return k.APIKeys+k.SigningKeys == 0
 		}, meshtest.Within, meshtest.Every, "what is used is carried over")
 		step(next)
 		require.Eventually(t, func() bool { return !w.secretKey(t, file.name, file.old).InFile }, meshtest.Within, meshtest.Every)
-		w.send(w.as("orders"), credentials()).token(t)
+		w.send(w.As("orders"), credentials()).token(t)
 	}
 	w.service.Stop()
 	w.service = w.run() // with the new keys alone
-	w.send(w.as("orders"), credentials()).token(t)
+	w.send(w.As("orders"), credentials()).token(t)
 }

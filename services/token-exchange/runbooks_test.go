@@ -64,9 +64,9 @@ func (w *world) runbook(t *testing.T, name string, env ...string) string {
 	sh.Dir = t.TempDir()
 	sh.Env = append(os.Environ(), append([]string{
 		"PATH=" + dir + string(os.PathListSeparator) + os.Getenv("PATH"),
-		"SHADOWLESS_TOKEN_EXCHANGE_URL=" + w.issuer, "SHADOWLESS_IDENTITY_RELAY_URL=" + w.issuer,
-		"SHADOWLESS_API_KEY_FILE=" + w.file("operator.key", w.keys["operator"]),
-		"KEY_ENCRYPTION_FILE=" + w.config.KeyEncryptionKeyFile, "KEY_HASH_FILE=" + w.config.KeyHashKeyFile,
+		"SHADOWLESS_TOKEN_EXCHANGE_URL=" + w.Issuer, "SHADOWLESS_IDENTITY_RELAY_URL=" + w.Issuer,
+		"SHADOWLESS_API_KEY_FILE=" + w.File("operator.key", w.Keys["operator"]),
+		"KEY_ENCRYPTION_FILE=" + w.Config.KeyEncryptionKeyFile, "KEY_HASH_FILE=" + w.Config.KeyHashKeyFile,
 	}, env...)...)
 	out, err := sh.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -90,7 +90,7 @@ func TestRunbooks(t *testing.T) {
 		t.Parallel()
 		w := start(t)
 		before := w.kids(t)
-		token := w.send(w.as("many"), credentials()).token(t)
+		token := w.send(w.As("many"), credentials()).token(t)
 		require.Contains(t, w.runbook(t, "signing-key.md"), "signing")
 		require.NotSubset(t, before, w.kids(t))
 		require.Len(t, w.kids(t), 1)
@@ -104,7 +104,7 @@ func TestRunbooks(t *testing.T) {
 		require.NotSubset(t, before, w.kids(t))
 		w.service.Stop()
 		w.service = w.run()
-		w.send(w.as("orders"), credentials()).token(t)
+		w.send(w.As("orders"), credentials()).token(t)
 		require.Equal(t, api.SecretKey{ID: "e2", File: "key_encryption", Current: true, InFile: true, SigningKeys: 1}, w.secretKey(t, "key_encryption", "e2"))
 	})
 	t.Run("key-hash-key.md", func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestRunbooks(t *testing.T) {
 		clients.Go(func() { // none of them is refused at any time
 			for working.Err() == nil {
 				for _, client := range registrations {
-					if a := w.send(w.as(client.ID), credentials("audience", "orders")); a.status == 401 {
+					if a := w.send(w.As(client.ID), credentials("audience", "orders")); a.status == 401 {
 						t.Errorf("%s was refused: %s", client.ID, a.raw)
 					}
 				}
@@ -131,17 +131,17 @@ func TestRunbooks(t *testing.T) {
 		require.NotEmpty(t, out)
 		w.service.Stop()
 		w.service = w.run()
-		w.send(w.as("orders"), credentials()).token(t)
+		w.send(w.As("orders"), credentials()).token(t)
 		require.False(t, w.secretKey(t, "key_hash", "h1").InFile)
 	})
 	t.Run("api-key.md", func(t *testing.T) {
 		t.Parallel()
 		w := start(t)
-		leaked, err := api.ParseKey(w.keys["many"])
+		leaked, err := api.ParseKey(w.Keys["many"])
 		require.NoError(t, err)
-		token := w.send(w.as("many"), credentials()).token(t)
+		token := w.send(w.As("many"), credentials()).token(t)
 		w.runbook(t, "api-key.md", "CLIENT=many", "KEY="+leaked.ID())
-		w.send(w.as("many"), credentials()).refused(t, 401, "invalid_client")
+		w.send(w.As("many"), credentials()).refused(t, 401, "invalid_client")
 		keys, err := w.admin(t).Keys(t.Context(), "many")
 		require.NoError(t, err)
 		require.Len(t, keys, 2)

@@ -2,35 +2,25 @@ package tokenexchange_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
-	"github.com/shadowless/shadowless/internal/config"
 	"github.com/shadowless/shadowless/internal/meshtest"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/authn/authntest"
-	"github.com/shadowless/shadowless/pkg/identity/identitytest"
 	tokenexchange "github.com/shadowless/shadowless/services/token-exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/api"
-	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
+	"github.com/shadowless/shadowless/services/token-exchange/tokenexchangetest"
 )
 
 const policyYAML = `
@@ -73,14 +63,8 @@ var registrations = []api.ClientSpec{
 
 // world is token-exchange, running, with everything around it real.
 type world struct {
-	*meshtest.Mesh
+	*tokenexchangetest.Deployment
 	t        *testing.T
-	idp      *authntest.Issuer
-	issuer   string // a fixed address in front of whatever instance runs
-	upstream atomic.Pointer[url.URL]
-	db       *identitytest.Database
-	config   tokenexchange.Config
-	keys     map[string]string // client → API key
 	userinfo *userinfo
 	log      *lines
 	service  *meshtest.Service
@@ -111,35 +95,20 @@ func start(t *testing.T, options ...option) *world {
 	for _, o := range options {
 		o(&s)
 	}
-	w := &world{Mesh: meshtest.New(t), t: t, keys: map[string]string{}, userinfo: newUserinfo(t), log: &lines{}}
-	w.idp = w.IdP
-	profile := "auther"
+	w := &world{t: t, userinfo: newUserinfo(t), log: &lines{}}
+	o := tokenexchangetest.Options{
+		Policy: policyYAML, Clients: registrations, Types: s.idTypes, Log: slog.NewJSONHandler(w.log, nil),
+		Change: func(c *tokenexchange.Config) {
+			c.UserinfoURL = w.userinfo.server.URL
+			if s.change != nil {
+				s.change(c)
+			}
+		},
+	}
 	if s.observed {
-		profile, w.idp = "auther-observed", authntest.NewIssuer(t, authntest.WithAlgorithm("EdDSA"))
+		o.Profile, o.IdP = "auther-observed", authntest.NewIssuer(t, authntest.WithAlgorithm("EdDSA"))
 	}
-	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(w.upstream.Load())
-		r.Out.Host = r.In.Host
-	}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)})
-	t.Cleanup(front.Close)
-	w.issuer = front.URL
-	w.upstream.Store(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})
-
-	backends, db := w.Backends(tokenexchange.Name, store.Sets()...)
-	w.db = db
-	backends.AuthnConfigFile = w.file("authn.yaml", w.authnYAML(profile, s.idTypes))
-	w.config = tokenexchange.Config{
-		Backends: backends, Issuer: w.issuer, PolicyFile: w.file("policy.yaml", policyYAML), ClientsFile: w.clientsFile(),
-		KeyHashKeyFile:       w.file("hash.key", api.GenerateSecretKey("h1")),
-		KeyEncryptionKeyFile: w.file("encryption.key", api.GenerateSecretKey("e1")),
-		KeyLabel:             "test", SigningAlgorithm: "ES256",
-		SigningRotateEvery: 720 * time.Hour, SigningRetainFor: 1440 * time.Hour, SigningPublishAhead: 24 * time.Hour,
-		SigningEmergencyLead: 3 * time.Second,
-		UserinfoURL:          w.userinfo.server.URL, MaxStaleness: 15 * time.Second,
-	}
-	if s.change != nil {
-		s.change(&w.config)
-	}
+	w.Deployment = tokenexchangetest.New(t, o)
 	w.service = w.run()
 	return w
 }
@@ -147,66 +116,14 @@ func start(t *testing.T, options ...option) *world {
 // run starts an instance and points the issuer's address at it.
 func (w *world) run() *meshtest.Service {
 	w.t.Helper()
-	s := w.Start(func(ctx context.Context, common config.Common, log *slog.Logger) error {
-		cfg := w.config
-		cfg.Common = common
-		ready := common.Ready
-		cfg.Ready = func(addr string) {
-			w.upstream.Store(&url.URL{Scheme: "http", Host: addr})
-			ready(addr)
-		}
-		return tokenexchange.Run(ctx, cfg, slog.New(both{log.Handler(), slog.NewJSONHandler(w.log, nil)}))
-	})
-	w.t.Cleanup(func() { w.log.check(w.t, w.keys) })
+	s := w.Start(true)
+	w.t.Cleanup(func() { w.log.check(w.t, w.Keys) })
 	return s
 }
 
-func (w *world) file(name, content string) string {
-	w.t.Helper()
-	path := filepath.Join(w.t.TempDir(), name)
-	require.NoError(w.t, os.WriteFile(path, []byte(content), 0o600))
-	return path
-}
-
-func (w *world) authnYAML(profile string, types []string) string {
-	idp := w.idp.Config(profile)
-	first := map[string]any{"issuer": idp.Issuer, "profile": idp.Profile, "jwks_urls": idp.JWKSURLs, "algorithms": idp.Algorithms}
-	if types != nil {
-		first["types"] = types
-	}
-	raw, err := yaml.Marshal(map[string]any{"issuers": []any{first, map[string]any{
-		"issuer": w.issuer, "profile": "shadowless", "jwks_urls": []string{w.issuer + "/.well-known/jwks.json"}, "users_of": idp.Issuer,
-	}}, "entity_types": map[string]string{"order": "client_shop:order", "invoice": "client_shop:invoice"}})
-	require.NoError(w.t, err)
-	return string(raw)
-}
-
-func (w *world) clientsFile() string {
-	w.t.Helper()
-	var declared []any
-	for _, spec := range registrations {
-		key, err := api.GenerateKey("test")
-		require.NoError(w.t, err)
-		w.keys[spec.ID] = key.Reveal()
-		declared = append(declared, struct {
-			api.ClientSpec `yaml:",inline"`
-			KeyFiles       []string `yaml:"key_files"`
-		}{spec, []string{w.file(spec.ID+".key", key.Reveal()+"\n")}})
-	}
-	raw, err := yaml.Marshal(map[string]any{"clients": declared})
-	require.NoError(w.t, err)
-	return w.file("clients.yaml", string(raw))
-}
-
-// verify holds a minted token to pkg/authn with the profile that services use.
 func (w *world) verify(token string, audiences ...string) *authn.Principal {
 	w.t.Helper()
-	cfg, err := authn.LoadConfig(w.config.AuthnConfigFile)
-	require.NoError(w.t, err)
-	v := authntest.NewVerifier(w.t, cfg, authn.Options{Audiences: audiences, SkipRevocation: true})
-	p, err := v.Verify(w.t.Context(), token)
-	require.NoError(w.t, err)
-	return p
+	return w.Verify(w.t, token, audiences...)
 }
 
 // answer of the token endpoint.
@@ -246,7 +163,7 @@ func (a answer) refused(t *testing.T, status int, code string) {
 // send posts a form to the token endpoint. A nil authorize sends no credential.
 func (w *world) send(authorize func(*http.Request), form url.Values) answer {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.issuer+"/oauth/token", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.Issuer+"/oauth/token", strings.NewReader(form.Encode()))
 	require.NoError(w.t, err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if authorize != nil {
@@ -265,41 +182,6 @@ func (w *world) do(req *http.Request) answer {
 	a := answer{status: resp.StatusCode, header: resp.Header, raw: string(raw)}
 	_ = json.Unmarshal(raw, &a.body) // a document without a body is one too
 	return a
-}
-
-func basic(id, key string) func(*http.Request) {
-	return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(key)) }
-}
-
-func (w *world) as(client string) func(*http.Request) { return basic(client, w.keys[client]) }
-
-func credentials(extra ...string) url.Values {
-	return pairs(append([]string{"grant_type", "client_credentials"}, extra...)...)
-}
-
-// exchange is a token exchange of an access token; further pairs override.
-func exchange(subject string, extra ...string) url.Values {
-	form := pairs("grant_type", authn.GrantTokenExchange, "subject_token", subject, "subject_token_type", authn.TokenTypeAccessToken)
-	maps.Copy(form, pairs(extra...))
-	return form
-}
-
-func pairs(list ...string) url.Values {
-	form := url.Values{}
-	for i := 0; i < len(list); i += 2 {
-		form.Add(list[i], list[i+1])
-	}
-	return form
-}
-
-// user signs an access token as the identity provider promises it.
-func (w *world) user(sub string, options ...authntest.TokenOption) string {
-	return w.idp.UserToken(sub, append([]authntest.TokenOption{
-		authntest.Audience("orders", "billing", "console"), authntest.Tenant("acme"), authntest.Claim("kind", nil), authntest.Scope("openid profile"),
-		authntest.Claim("acr", "urn:acr:silver"),
-		authntest.Permissions(map[string][]string{"client_shop:order": {"place", "read", "cancel"}, "client_shop:invoice": {"read", "pay", "refund"}, "client_shop:invoice:i-1": {"void"}}),
-		authntest.ABACRequired(map[string][]string{"client_shop:invoice": {"refund"}}),
-	}, options...)...)
 }
 
 // claimsOf reads a token's payload without verifying it.
@@ -329,16 +211,6 @@ func (l *lines) check(t *testing.T, keys map[string]string) {
 		require.NotContains(t, text, strings.Split(key, "_")[3], "an API key was logged")
 	}
 }
-
-type both struct{ a, b slog.Handler }
-
-func (h both) Enabled(ctx context.Context, l slog.Level) bool { return h.a.Enabled(ctx, l) }
-func (h both) Handle(ctx context.Context, r slog.Record) error {
-	_ = h.b.Handle(ctx, r.Clone())
-	return h.a.Handle(ctx, r)
-}
-func (h both) WithAttrs(a []slog.Attr) slog.Handler { return both{h.a.WithAttrs(a), h.b.WithAttrs(a)} }
-func (h both) WithGroup(n string) slog.Handler      { return both{h.a.WithGroup(n), h.b.WithGroup(n)} }
 
 // userinfo is the identity provider's endpoint for opaque tokens.
 type userinfo struct {

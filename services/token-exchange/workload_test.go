@@ -33,7 +33,7 @@ func TestWorkloads(t *testing.T) {
 	projected := func(from *authntest.Issuer, options ...authntest.TokenOption) string {
 		now := time.Now()
 		return from.Sign(map[string]any{
-			"iss": from.Name(), "sub": subject, "aud": []string{w.issuer}, "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+			"iss": from.Name(), "sub": subject, "aud": []string{w.Issuer}, "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 			"kubernetes.io": map[string]any{"namespace": "shop", "serviceaccount": map[string]any{"name": "reports"}},
 		}, append([]authntest.TokenOption{authntest.Header("typ", nil)}, options...)...)
 	}
@@ -57,8 +57,8 @@ func TestWorkloads(t *testing.T) {
 		"an access token":    assert(projected(cluster, authntest.Header("typ", "at+jwt"))),
 		"another's key":      assert(projected(cluster, authntest.SignedBy(authntest.NewKey(t, "RS256", cluster.SigningKey().ID)))),
 		"another client":     assert(projected(cluster), "client_id", "orders"),
-		"a user's token":     assert(w.user("u1", authntest.Audience(w.issuer))),
-		"one of our own":     assert(w.send(w.as("many"), credentials()).token(t)),
+		"a user's token":     assert(w.User("u1", authntest.Audience(w.Issuer))),
+		"one of our own":     assert(w.send(w.As("many"), credentials()).token(t)),
 		"nothing":            assert(""),
 		"another kind of it": w.send(nil, credentials("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer", "client_assertion", projected(cluster))),
 		"no type":            w.send(nil, credentials("client_assertion", projected(cluster))),
@@ -66,9 +66,9 @@ func TestWorkloads(t *testing.T) {
 		a.refused(t, 401, "invalid_client")
 		require.Equal(t, `{"error":"invalid_client","error_description":"Client authentication failed."}`+"\n", a.raw, name) //nolint:testifylint // not a byte may tell reasons apart
 	}
-	w.send(w.as("orders"), credentials("client_assertion_type", assertionType, "client_assertion", projected(cluster))).refused(t, 400, "invalid_request")
-	w.send(nil, credentials("client_id", "orders", "client_secret", w.keys["orders"], "client_assertion", projected(cluster))).refused(t, 400, "invalid_request")
-	w.send(w.as("orders"), exchange(projected(cluster, authntest.Audience("orders")))).refused(t, 400, "invalid_request")
+	w.send(w.As("orders"), credentials("client_assertion_type", assertionType, "client_assertion", projected(cluster))).refused(t, 400, "invalid_request")
+	w.send(nil, credentials("client_id", "orders", "client_secret", w.Keys["orders"], "client_assertion", projected(cluster))).refused(t, 400, "invalid_request")
+	w.send(w.As("orders"), exchange(projected(cluster, authntest.Audience("orders")))).refused(t, 400, "invalid_request")
 	w.counted(t, "reason = 'workload_unknown'")
 	w.counted(t, "reason = 'assertion_lives_too_long'")
 	w.audited(t, "granted AND client_id = 'reports' AND key_id = ''")

@@ -138,7 +138,9 @@ func (w *world) admin() *api.Admin {
 	})
 	require.NoError(w.t, err)
 	w.t.Cleanup(source.Close)
-	return api.NewAdmin(w.sts, &http.Client{Transport: source.Transport(nil), Timeout: 20 * time.Second})
+	admin, err := api.NewAdmin(w.sts, &http.Client{Transport: source.Transport(nil), Timeout: 20 * time.Second})
+	require.NoError(w.t, err)
+	return admin
 }
 
 func TestBroker_InFrontOfAutherAsPromised(t *testing.T) {

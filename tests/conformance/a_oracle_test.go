@@ -37,7 +37,7 @@ func noOracle(t *testing.T, d *deployment) {
 	ends := time.Now().Add(1500 * time.Millisecond)
 	expiredKey := d.newKey(t, expired, api.NewKey{ExpiresAt: &ends})
 	require.Eventually(t, func() bool { return time.Now().After(ends) }, meshtest.Within, meshtest.Every)
-	wrong := withSecret(t, d.keys["orders"])
+	wrong := withSecret(t, d.Keys["orders"])
 	const reasons = `SELECT count(*) FROM audit WHERE key_id = $1 AND reason = $2 AND NOT granted`
 	for _, attempt := range []struct{ who, id, key, reason string }{
 		{"an unknown client", "nobody", stranger(t), ""},
@@ -67,7 +67,7 @@ func noOracle(t *testing.T, d *deployment) {
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
 			var n int
-			return d.db.Owner.QueryRow(t.Context(), reasons, key.ID(), attempt.reason).Scan(&n) == nil && n > 0
+			return d.Database.Owner.QueryRow(t.Context(), reasons, key.ID(), attempt.reason).Scan(&n) == nil && n > 0
 		}, meshtest.Within, meshtest.Every, "the audit says %s", attempt.reason)
 	}
 }
@@ -75,7 +75,7 @@ func noOracle(t *testing.T, d *deployment) {
 // onlyTLS: where plain HTTP is not switched on, it gets no token; and it cannot
 // be switched on outside development.
 func onlyTLS(t *testing.T, d *deployment) {
-	cfg := d.config
+	cfg := d.Config
 	cfg.Common = config.Common{Environment: config.Production, InsecurePlainHTTP: true, ShutdownTimeout: time.Second}
 	var faults strings.Builder
 	for _, fault := range cfg.Faults() {
@@ -88,7 +88,7 @@ func onlyTLS(t *testing.T, d *deployment) {
 	cert, key := certificate(t)
 	cfg.Common = config.Common{
 		Environment: config.Development, ListenAddress: "127.0.0.1:0", ShutdownTimeout: meshtest.Within,
-		TLSCertFile: d.file("tls.crt", cert), TLSKeyFile: d.file("tls.key", key),
+		TLSCertFile: d.File("tls.crt", cert), TLSKeyFile: d.File("tls.key", key),
 	}
 	bound := make(chan string, 1)
 	cfg.Ready = func(addr string) { bound <- addr }
@@ -102,7 +102,7 @@ func onlyTLS(t *testing.T, d *deployment) {
 	addr := <-bound
 	r := request(t, http.MethodPost, "http://"+addr+"/oauth/token", credentials().Encode())
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	d.as("orders")(r)
+	d.As("orders")(r)
 	a := d.do(t, r)
 	require.Equal(t, http.StatusBadRequest, a.status)
 	require.NotContains(t, a.raw, "access_token")

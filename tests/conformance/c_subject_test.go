@@ -43,9 +43,9 @@ var subjectTokens = map[string]check{
 		tokens := d.bad(t, func(issuer *authntest.Issuer, options ...authntest.TokenOption) string {
 			return issuer.UserToken("u1", append([]authntest.TokenOption{authntest.Audience("orders"), authntest.Claim("kind", nil)}, options...)...)
 		})
-		d.eventually(t, func() bool { return d.send(t, d.as("orders"), exchange(tokens["revoked"])).status != 200 }, "the revocation arrives")
+		d.eventually(t, func() bool { return d.send(t, d.As("orders"), exchange(tokens["revoked"])).status != 200 }, "the revocation arrives")
 		for name, token := range tokens {
-			a := d.send(t, d.as("orders"), exchange(token))
+			a := d.send(t, d.As("orders"), exchange(token))
 			require.Equal(t, 400, a.status, "%s: %s", name, a.raw)
 			a.refused(t, 400, "invalid_request")
 			require.NotContains(t, a.header, "Www-Authenticate")
@@ -57,7 +57,7 @@ var subjectTokens = map[string]check{
 		})
 		for name, token := range tokens {
 			for _, kind := range []string{authn.TokenTypeAccessToken, typePrefix + "jwt"} {
-				a := d.send(t, d.as("orders"), exchange(d.user("u1"), "actor_token", token, "actor_token_type", kind))
+				a := d.send(t, d.As("orders"), exchange(d.User("u1"), "actor_token", token, "actor_token_type", kind))
 				require.Equal(t, 400, a.status, "%s: %s", name, a.raw)
 				a.refused(t, 400, "invalid_request")
 			}
@@ -65,7 +65,7 @@ var subjectTokens = map[string]check{
 	},
 	"C22": func(t *testing.T, d *deployment) {
 		for _, cnf := range []any{map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, map[string]any{"x5t#S256": "x"}, map[string]any{}, "x"} {
-			d.send(t, d.as("orders"), exchange(d.user("u1", authntest.Claim("cnf", cnf)))).refused(t, 400, "invalid_request")
+			d.send(t, d.As("orders"), exchange(d.User("u1", authntest.Claim("cnf", cnf)))).refused(t, 400, "invalid_request")
 		}
 	},
 	"C23": func(t *testing.T, d *deployment) {
@@ -76,15 +76,15 @@ var subjectTokens = map[string]check{
 			}, append([]authntest.TokenOption{authntest.Header("typ", "JWT")}, options...)...)
 		}
 		door := func(token string) answer {
-			return d.send(t, d.as("console"), exchange(token, "subject_token_type", idToken, "audience", "orders"))
+			return d.send(t, d.As("console"), exchange(token, "subject_token_type", idToken, "audience", "orders"))
 		}
-		require.Equal(t, "u1", d.verify(t, door(sign("console-web")).token(t), "orders").UserID())
+		require.Equal(t, "u1", d.Verify(t, door(sign("console-web")).token(t), "orders").UserID())
 		for _, audience := range []string{"console", "demo-web", "orders", ""} {
 			door(sign(audience)).refused(t, 400, "invalid_request")
 		}
-		door(d.user("u1", authntest.Audience("console-web"))).refused(t, 400, "invalid_request")
-		d.send(t, d.as("orders"), exchange(sign("console-web"), "subject_token_type", idToken)).refused(t, 400, "unauthorized_client")
-		d.send(t, d.as("orders"), exchange(sign("orders"))).refused(t, 400, "invalid_request")
+		door(d.User("u1", authntest.Audience("console-web"))).refused(t, 400, "invalid_request")
+		d.send(t, d.As("orders"), exchange(sign("console-web"), "subject_token_type", idToken)).refused(t, 400, "unauthorized_client")
+		d.send(t, d.As("orders"), exchange(sign("orders"))).refused(t, 400, "invalid_request")
 	},
 }
 

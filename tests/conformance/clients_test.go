@@ -22,14 +22,14 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
 			config := clientcredentials.Config{
-				ClientID: "orders", ClientSecret: d.keys["orders"], TokenURL: d.a.url + "/oauth/token", Scopes: []string{"billing:read"},
+				ClientID: "orders", ClientSecret: d.Keys["orders"], TokenURL: d.a.url + "/oauth/token", Scopes: []string{"billing:read"},
 				EndpointParams: pairs("audience", "billing"), AuthStyle: style,
 			}
 			token, err := config.Token(t.Context())
 			require.NoError(t, err)
 			require.True(t, token.Valid())
 			require.WithinDuration(t, time.Now().Add(15*time.Minute), token.Expiry, time.Minute)
-			require.Equal(t, []string{"billing:read"}, d.verify(t, token.AccessToken, "billing").Scopes())
+			require.Equal(t, []string{"billing:read"}, d.Verify(t, token.AccessToken, "billing").Scopes())
 
 			config.ClientSecret = stranger(t)
 			_, err = config.Token(t.Context())
@@ -41,42 +41,42 @@ func TestClients(t *testing.T) {
 	t.Run("pkg/authn", func(t *testing.T) {
 		t.Parallel()
 		source, err := authn.NewTokenSource(authn.TokenSourceConfig{
-			TokenURL: d.a.url + "/oauth/token", ClientID: "orders", APIKeyFile: d.file("key", d.keys["orders"]), Audience: "billing", Scopes: []string{createInvoices},
+			TokenURL: d.a.url + "/oauth/token", ClientID: "orders", APIKeyFile: d.File("key", d.Keys["orders"]), Audience: "billing", Scopes: []string{createInvoices},
 		})
 		require.NoError(t, err)
 		defer source.Close()
 		token, err := source.Token()
 		require.NoError(t, err)
-		require.True(t, d.verify(t, token.AccessToken, "billing").HasScope(createInvoices))
+		require.True(t, d.Verify(t, token.AccessToken, "billing").HasScope(createInvoices))
 	})
 	// The commands of the service's README.
 	for name, args := range map[string][]string{
 		"curl, client credentials": {"-d", "grant_type=client_credentials", "-d", "audience=billing"},
 		"curl, token exchange": {
 			"-d", "grant_type=" + authn.GrantTokenExchange, "-d", "subject_token_type=" + authn.TokenTypeAccessToken,
-			"-d", "subject_token=" + d.user("u1"), "-d", "audience=billing", "-d", "scope=" + createInvoices,
+			"-d", "subject_token=" + d.User("u1"), "-d", "audience=billing", "-d", "scope=" + createInvoices,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out := curl(t, append(args, "-u", "orders:"+d.keys["orders"], d.a.url+"/oauth/token")...)
+			out := curl(t, append(args, "-u", "orders:"+d.Keys["orders"], d.a.url+"/oauth/token")...)
 			var body struct {
 				AccessToken string `json:"access_token"`
 			}
 			require.NoError(t, json.Unmarshal(out, &body))
-			d.verify(t, body.AccessToken, "billing")
+			d.Verify(t, body.AccessToken, "billing")
 		})
 	}
 	t.Run("curl, introspection and revocation", func(t *testing.T) {
 		t.Parallel()
-		token := d.send(t, d.as("orders"), credentials()).token(t)
+		token := d.send(t, d.As("orders"), credentials()).token(t)
 		ask := func() []byte {
-			return curl(t, "-u", "billing:"+d.keys["billing"], "-d", "token="+token, d.endpoint(t, d.a, "introspection_endpoint"))
+			return curl(t, "-u", "billing:"+d.Keys["billing"], "-d", "token="+token, d.endpoint(t, d.a, "introspection_endpoint"))
 		}
 		require.Contains(t, string(ask()), `"active":true`)
-		require.Empty(t, curl(t, "-u", "orders:"+d.keys["orders"], "-d", "token="+token, d.endpoint(t, d.a, "revocation_endpoint")))
+		require.Empty(t, curl(t, "-u", "orders:"+d.Keys["orders"], "-d", "token="+token, d.endpoint(t, d.a, "revocation_endpoint")))
 		d.eventually(t, func() bool {
-			return string(ask()) == string(curl(t, "-u", "billing:"+d.keys["billing"], "-d", "token=x", d.endpoint(t, d.a, "introspection_endpoint")))
+			return string(ask()) == string(curl(t, "-u", "billing:"+d.Keys["billing"], "-d", "token=x", d.endpoint(t, d.a, "introspection_endpoint")))
 		}, "it is revoked")
 	})
 }

@@ -42,18 +42,18 @@ var accessTokens = map[string]check{
 		for _, algorithm := range []string{"RS256", "EdDSA"} {
 			d := prepare(t, func(c *tokenexchange.Config) { c.SigningAlgorithm = algorithm })
 			d.a = d.start()
-			token := d.send(t, d.as("orders"), credentials()).token(t)
+			token := d.send(t, d.As("orders"), credentials()).token(t)
 			require.Equal(t, algorithm, part(t, token, 0)["alg"])
-			d.verify(t, token, "billing")
+			d.Verify(t, token, "billing")
 		}
 	},
 	"D4": func(t *testing.T, d *deployment) {
-		p := d.verify(t, d.send(t, d.as("orders"), credentials()).token(t), "billing")
+		p := d.Verify(t, d.send(t, d.As("orders"), credentials()).token(t), "billing")
 		require.Equal(t, "client:orders", p.Subject())
 		require.Equal(t, authn.KindService, p.Kind())
 		require.Empty(t, p.UserID())
 		for _, subject := range []string{"client:orders", "client:", "apikey:1"} {
-			d.send(t, d.as("orders"), exchange(d.user(subject))).refused(t, 400, "invalid_request")
+			d.send(t, d.As("orders"), exchange(d.User(subject))).refused(t, 400, "invalid_request")
 		}
 	},
 	"D5": func(t *testing.T, d *deployment) {
@@ -65,7 +65,7 @@ var accessTokens = map[string]check{
 			r := []*replica{d.a, d.b}[n%2]
 			senders.Go(func() {
 				for range uniqueTokens / parallel {
-					id := claims(t, d.post(t, r.url+"/oauth/token", d.as("orders"), credentials()).token(t))["jti"]
+					id := claims(t, d.post(t, r.url+"/oauth/token", d.As("orders"), credentials()).token(t))["jti"]
 					mu.Lock()
 					seen[id] = true
 					mu.Unlock()
@@ -77,7 +77,7 @@ var accessTokens = map[string]check{
 	},
 	"D6": func(t *testing.T, d *deployment) {
 		sign := func(options ...authntest.TokenOption) string {
-			return d.user("u1", append([]authntest.TokenOption{authntest.Audience(tokenexchange.Name)}, options...)...)
+			return d.User("u1", append([]authntest.TokenOption{authntest.Audience(tokenexchange.Name)}, options...)...)
 		}
 		ask := func(token string) answer {
 			r := request(t, http.MethodGet, d.a.url+"/v1/clients", "")
@@ -85,7 +85,7 @@ var accessTokens = map[string]check{
 			return d.do(t, r)
 		}
 		require.Equal(t, http.StatusForbidden, ask(sign()).status, "a good token of somebody who may not")
-		own := d.send(t, d.as("operator"), credentials()).token(t)
+		own := d.send(t, d.As("operator"), credentials()).token(t)
 		require.Equal(t, http.StatusOK, ask(own).status)
 		attacker := authntest.NewKey(t, "RS256", "attacker")
 		evil := authntest.NewIssuer(t, authntest.WithAlgorithm("RS256"), authntest.WithIssuer(d.IdP.Name()))
@@ -111,14 +111,14 @@ var accessTokens = map[string]check{
 		}
 		// The deployment reads typ JWT from the provider for the front door's sake:
 		// our own profile is the strict one.
-		a := d.send(t, d.as("orders"), exchange(sign(authntest.Audience("orders"), authntest.Header("typ", "JWT"))))
+		a := d.send(t, d.As("orders"), exchange(sign(authntest.Audience("orders"), authntest.Header("typ", "JWT"))))
 		a.refused(t, 400, "invalid_request")
 	},
 	"D7": func(t *testing.T, d *deployment) {
-		service := d.send(t, d.as("widest"), credentials("audience", "orders", "audience", "billing", "audience", "console"))
+		service := d.send(t, d.As("widest"), credentials("audience", "orders", "audience", "billing", "audience", "console"))
 		require.Less(t, len(service.token(t)), 4<<10)
-		subject := d.user("auth0|0123456789abcdef01234567", authntest.Audience("widest"), authntest.Permissions(widest().Permissions))
-		user := d.send(t, d.as("widest"), exchange(subject, "audience", "orders", "audience", "billing", "audience", "console"))
+		subject := d.User("auth0|0123456789abcdef01234567", authntest.Audience("widest"), authntest.Permissions(widest().Permissions))
+		user := d.send(t, d.As("widest"), exchange(subject, "audience", "orders", "audience", "billing", "audience", "console"))
 		require.Less(t, len(user.token(t)), 4<<10)
 	},
 }
@@ -126,14 +126,14 @@ var accessTokens = map[string]check{
 // everyKind of token that is issued.
 func (d *deployment) everyKind(t *testing.T) []string {
 	t.Helper()
-	delegated := d.send(t, d.as("orders"), exchange(d.user("u1"))).token(t)
-	r := request(t, http.MethodPost, d.a.url+"/api/auth/api-key/exchange", `{"apiKey":"`+d.keys["orders"]+`"}`)
+	delegated := d.send(t, d.As("orders"), exchange(d.User("u1"))).token(t)
+	r := request(t, http.MethodPost, d.a.url+"/api/auth/api-key/exchange", `{"apiKey":"`+d.Keys["orders"]+`"}`)
 	r.Header.Set("Content-Type", "application/json")
-	a := d.do(t, r, d.keys["orders"])
+	a := d.do(t, r, d.Keys["orders"])
 	require.Equal(t, http.StatusOK, a.status, a.raw)
 	return []string{
-		d.send(t, d.as("orders"), credentials()).token(t), delegated,
-		d.send(t, d.as("billing"), exchange(delegated, "audience", "orders")).token(t), a.text("token"),
+		d.send(t, d.As("orders"), credentials()).token(t), delegated,
+		d.send(t, d.As("billing"), exchange(delegated, "audience", "orders")).token(t), a.text("token"),
 	}
 }
 

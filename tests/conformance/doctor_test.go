@@ -21,11 +21,11 @@ import (
 func (d *deployment) examine(t *testing.T, at string) ([]doctor.Result, error) {
 	t.Helper()
 	results, err := doctor.Refusals(t.Context(), doctor.Target{
-		TokenExchangeURL: at, ClientID: "operator", APIKey: d.keys["operator"], HTTPClient: http.DefaultClient, Admin: d.admin,
+		TokenExchangeURL: at, ClientID: "operator", APIKey: d.Keys["operator"], HTTPClient: http.DefaultClient, Admin: d.admin,
 	})
 	var printed bytes.Buffer
 	require.NoError(t, doctor.Print(&printed, results))
-	require.NotContains(t, printed.String(), secretPart(d.keys["operator"]))
+	require.NotContains(t, printed.String(), secretPart(d.Keys["operator"]))
 	require.NotContains(t, printed.String(), "eyJ")
 	require.NotContains(t, printed.String(), "sl_test_")
 	return results, err
@@ -77,7 +77,7 @@ func TestDoctor(t *testing.T) {
 		}, "GET on the token endpoint"},
 		"lets anybody introspect": {func(r *http.Request, d *deployment) {
 			if strings.HasSuffix(r.URL.Path, "/introspect") {
-				r.SetBasicAuth("operator", d.keys["operator"])
+				r.SetBasicAuth("operator", d.Keys["operator"])
 			}
 		}, "introspection without authentication"},
 		"takes what says it is JSON": {func(r *http.Request, _ *deployment) {
@@ -96,7 +96,7 @@ func TestDoctor(t *testing.T) {
 func TestDoctor_AServerThatAcceptsEverything(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	token := d.send(t, d.as("operator"), credentials()).token(t)
+	token := d.send(t, d.As("operator"), credentials()).token(t)
 	var bad *httptest.Server
 	bad = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := map[string]any{"access_token": token, "token_type": "Bearer", "active": true, "clients": []any{}, "keys": []any{}}
@@ -123,7 +123,7 @@ func TestDoctor_AServerThatIsNotThere(t *testing.T) {
 	d := deploy(t)
 	_, err := d.examine(t, "http://127.0.0.1:1")
 	require.Error(t, err)
-	require.NotContains(t, err.Error(), secretPart(d.keys["operator"]))
+	require.NotContains(t, err.Error(), secretPart(d.Keys["operator"]))
 }
 
 func TestDoctor_AServerThatOnlyFails(t *testing.T) {

@@ -18,14 +18,14 @@ func (d *deployment) endpoint(t *testing.T, r *replica, member string) string {
 	t.Helper()
 	a := d.do(t, request(t, http.MethodGet, r.url+"/.well-known/oauth-authorization-server", ""))
 	require.Contains(t, a.body, member)
-	require.Greater(t, len(a.text(member)), len(d.issuer))
-	return r.url + a.text(member)[len(d.issuer):]
+	require.Greater(t, len(a.text(member)), len(d.Issuer))
+	return r.url + a.text(member)[len(d.Issuer):]
 }
 
 // introspect as a client at the first replica.
 func (d *deployment) introspect(t *testing.T, client, token string, extra ...string) answer {
 	t.Helper()
-	return d.introspectAt(t, d.a, d.as(client), token, extra...)
+	return d.introspectAt(t, d.a, d.As(client), token, extra...)
 }
 
 func (d *deployment) introspectAt(t *testing.T, r *replica, who authorize, token string, extra ...string) answer {
@@ -43,7 +43,7 @@ func (a answer) isInactive(t *testing.T, why string) {
 
 var introspection = map[string]check{
 	"E1": func(t *testing.T, d *deployment) {
-		token := d.send(t, d.as("orders"), credentials()).token(t)
+		token := d.send(t, d.As("orders"), credentials()).token(t)
 		for _, who := range []authorize{nil, basic("billing", stranger(t)), basic("billing", ""), bearer("x")} {
 			a := d.introspectAt(t, d.a, who, token)
 			a.refused(t, 401, "invalid_client")
@@ -52,9 +52,9 @@ var introspection = map[string]check{
 		}
 	},
 	"E2": func(t *testing.T, d *deployment) {
-		token := d.send(t, d.as("orders"), exchange(d.user("u1"))).token(t)
+		token := d.send(t, d.As("orders"), exchange(d.User("u1"))).token(t)
 		for _, r := range []*replica{d.a, d.b} {
-			a := d.introspectAt(t, r, d.as("billing"), token)
+			a := d.introspectAt(t, r, d.As("billing"), token)
 			require.Equal(t, http.StatusOK, a.status, a.raw)
 			require.Equal(t, "application/json", a.header.Get("Content-Type"))
 			require.Equal(t, true, a.body["active"], a.raw)
@@ -65,13 +65,13 @@ var introspection = map[string]check{
 		}
 	},
 	"E3": func(t *testing.T, d *deployment) {
-		revoked := d.send(t, d.as("orders"), credentials()).token(t)
+		revoked := d.send(t, d.As("orders"), credentials()).token(t)
 		require.Equal(t, http.StatusOK, d.revoke(t, d.a, "orders", revoked).status)
 		d.eventually(t, func() bool { return d.introspect(t, "billing", revoked).raw == d.introspect(t, "billing", "x").raw }, "the revocation arrives")
 		d.introspect(t, "billing", revoked).isInactive(t, "revoked")
 		d.introspect(t, "billing", "garbage").isInactive(t, "garbage")
 		d.introspect(t, "billing", authntest.NewIssuer(t).UserToken("u1", authntest.Audience("billing"))).isInactive(t, "foreign")
-		d.introspect(t, "billing", d.keys["orders"]).isInactive(t, "an API key")
+		d.introspect(t, "billing", d.Keys["orders"]).isInactive(t, "an API key")
 
 		id, key := d.register(t, api.ClientSpec{})
 		token := d.send(t, basic(id, key.Secret), credentials()).token(t)
@@ -82,13 +82,13 @@ var introspection = map[string]check{
 		d.introspectAt(t, d.a, basic(id, key.Secret), token).refused(t, 401, "invalid_client")
 
 		expires := time.Now().Add(3 * time.Second).Truncate(time.Second)
-		short := d.send(t, d.as("orders"), exchange(d.user("u1", authntest.ExpiresAt(expires)))).token(t)
+		short := d.send(t, d.As("orders"), exchange(d.User("u1", authntest.ExpiresAt(expires)))).token(t)
 		require.Equal(t, true, d.introspect(t, "billing", short).body["active"])
 		d.eventually(t, func() bool { return time.Now().After(expires.Add(time.Second)) }, "its time is over")
 		d.introspect(t, "billing", short).isInactive(t, "expired")
 	},
 	"E4": func(t *testing.T, d *deployment) {
-		token := d.send(t, d.as("orders"), credentials()).token(t)
+		token := d.send(t, d.As("orders"), credentials()).token(t)
 		require.Equal(t, true, d.introspect(t, "billing", token).body["active"], "it is addressed to billing")
 		require.Equal(t, true, d.introspect(t, "orders", token).body["active"], "it is its own")
 		for _, client := range []string{"console", "many", "exchanger", "homeless", "widest"} {
@@ -96,7 +96,7 @@ var introspection = map[string]check{
 		}
 	},
 	"E5": func(t *testing.T, d *deployment) {
-		token := d.send(t, d.as("orders"), credentials()).token(t)
+		token := d.send(t, d.As("orders"), credentials()).token(t)
 		plain := d.introspect(t, "billing", token)
 		for _, hint := range []string{"access_token", "refresh_token", "api_key", "nonsense", ""} {
 			require.Equal(t, plain.raw, d.introspect(t, "billing", token, "token_type_hint", hint).raw, hint)
@@ -105,17 +105,17 @@ var introspection = map[string]check{
 	},
 	"E6": func(t *testing.T, d *deployment) {
 		to := d.endpoint(t, d.a, "introspection_endpoint")
-		d.post(t, to, d.as("billing"), pairs()).refused(t, 400, "invalid_request")
-		d.post(t, to, d.as("billing"), pairs("token", "")).refused(t, 400, "invalid_request")
-		d.post(t, to, d.as("billing"), pairs("token", "a", "token", "b")).refused(t, 400, "invalid_request")
-		d.post(t, to+"?token=x", d.as("billing"), pairs()).refused(t, 400, "invalid_request")
+		d.post(t, to, d.As("billing"), pairs()).refused(t, 400, "invalid_request")
+		d.post(t, to, d.As("billing"), pairs("token", "")).refused(t, 400, "invalid_request")
+		d.post(t, to, d.As("billing"), pairs("token", "a", "token", "b")).refused(t, 400, "invalid_request")
+		d.post(t, to+"?token=x", d.As("billing"), pairs()).refused(t, 400, "invalid_request")
 	},
 	"E7": func(t *testing.T, d *deployment) {
-		token := d.send(t, d.as("orders"), credentials()).token(t)
+		token := d.send(t, d.As("orders"), credentials()).token(t)
 		to := d.endpoint(t, d.a, "introspection_endpoint")
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
 			r := request(t, method, to+"?"+pairs("token", token).Encode(), "")
-			d.as("billing")(r)
+			d.As("billing")(r)
 			a := d.do(t, r, token)
 			require.Equal(t, http.StatusMethodNotAllowed, a.status, method)
 			require.Equal(t, http.MethodPost, a.header.Get("Allow"))
@@ -125,17 +125,17 @@ var introspection = map[string]check{
 	// Nothing may be kept by others, and what is kept inside ends with the token.
 	"E8": func(t *testing.T, d *deployment) {
 		expires := time.Now().Add(3 * time.Second).Truncate(time.Second)
-		token := d.send(t, d.as("orders"), exchange(d.user("u1", authntest.ExpiresAt(expires)))).token(t)
+		token := d.send(t, d.As("orders"), exchange(d.User("u1", authntest.ExpiresAt(expires)))).token(t)
 		for _, r := range []*replica{d.a, d.b} {
 			for range 3 {
-				a := d.introspectAt(t, r, d.as("billing"), token)
+				a := d.introspectAt(t, r, d.As("billing"), token)
 				require.Equal(t, true, a.body["active"], a.raw)
 				require.Equal(t, "no-store", a.header.Get("Cache-Control"))
 			}
 		}
 		d.eventually(t, func() bool { return time.Now().After(expires.Add(time.Second)) }, "its time is over")
 		for _, r := range []*replica{d.a, d.b} {
-			a := d.introspectAt(t, r, d.as("billing"), token)
+			a := d.introspectAt(t, r, d.As("billing"), token)
 			a.isInactive(t, "expired")
 			require.Equal(t, "no-store", a.header.Get("Cache-Control"))
 		}

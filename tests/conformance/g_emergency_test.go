@@ -34,10 +34,10 @@ func keySetCaching(t *testing.T, _ *deployment) {
 	require.Contains(t, before.header.Get("Cache-Control"), "must-revalidate")
 
 	old := d.signer(t, d.a)
-	token := d.send(t, d.as("operator"), credentials()).token(t)
+	token := d.send(t, d.As("operator"), credentials()).token(t)
 	_, err := d.admin.RotateSigningKeys(t.Context(), api.Rotation{Emergency: true})
 	require.NoError(t, err)
-	require.LessOrEqual(t, d.maxAge(t, d.a), d.config.SigningEmergencyLead, "nobody keeps the old keys beyond their end")
+	require.LessOrEqual(t, d.maxAge(t, d.a), d.Config.SigningEmergencyLead, "nobody keeps the old keys beyond their end")
 	for _, r := range []*replica{d.a, d.b} {
 		require.Eventually(t, func() bool { return get(r, tag).status == http.StatusOK && !slices.Contains(d.kids(t, r), old) }, time.Minute, 100*time.Millisecond)
 		require.NotEqual(t, old, d.signer(t, r))

@@ -20,16 +20,16 @@ var metadata = map[string]check{
 		for _, token := range d.everyKind(t) {
 			require.Equal(t, a.text("issuer"), claims(t, token)["iss"])
 		}
-		require.Equal(t, d.issuer, a.text("issuer"))
+		require.Equal(t, d.Issuer, a.text("issuer"))
 	},
 	"G2": func(t *testing.T, _ *deployment) {
 		d := prepare(t, func(c *tokenexchange.Config) { c.Issuer += "/tenant/sts" })
 		d.a = d.start()
 		a := d.do(t, request(t, http.MethodGet, d.a.url+wellKnown+"/tenant/sts", ""))
 		require.Equal(t, http.StatusOK, a.status)
-		require.Equal(t, d.issuer+"/tenant/sts", a.text("issuer"))
-		require.Equal(t, d.issuer+"/tenant/sts/oauth/token", a.text("token_endpoint"))
-		require.Equal(t, a.text("issuer"), claims(t, d.send(t, d.as("orders"), credentials()).token(t))["iss"])
+		require.Equal(t, d.Issuer+"/tenant/sts", a.text("issuer"))
+		require.Equal(t, d.Issuer+"/tenant/sts/oauth/token", a.text("token_endpoint"))
+		require.Equal(t, a.text("issuer"), claims(t, d.send(t, d.As("orders"), credentials()).token(t))["iss"])
 		for _, wrong := range []string{wellKnown, "/tenant/sts" + wellKnown, wellKnown + "/tenant", wellKnown + "/other"} {
 			require.Equal(t, http.StatusNotFound, d.do(t, request(t, http.MethodGet, d.a.url+wrong, "")).status, wrong)
 		}
@@ -37,7 +37,7 @@ var metadata = map[string]check{
 	"G3": func(t *testing.T, d *deployment) {
 		a := d.do(t, request(t, http.MethodGet, d.a.url+wellKnown, ""))
 		for _, name := range []string{"token_endpoint", "jwks_uri", "introspection_endpoint", "revocation_endpoint"} {
-			require.True(t, strings.HasPrefix(a.text(name), d.issuer+"/"), name)
+			require.True(t, strings.HasPrefix(a.text(name), d.Issuer+"/"), name)
 		}
 		require.Subset(t, a.body["grant_types_supported"], []any{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"})
 		require.Subset(t, a.body["token_endpoint_auth_methods_supported"], []any{"client_secret_basic", "client_secret_post"})

@@ -28,9 +28,9 @@ var signingKeys = map[string]check{
 		d.a = d.start()
 		old := d.signer(t, d.a)
 		require.Equal(t, []string{old}, d.kids(t, d.a))
-		ahead := d.config.SigningPublishAhead
+		ahead := d.Config.SigningPublishAhead
 
-		d.age(t, d.config.SigningRotateEvery-ahead+time.Minute)
+		d.age(t, d.Config.SigningRotateEvery-ahead+time.Minute)
 		early := d.start()
 		kids := d.kids(t, early)
 		require.Len(t, kids, 2, "the successor is published")
@@ -46,22 +46,22 @@ var signingKeys = map[string]check{
 		require.Equal(t, next, d.signer(t, late))
 		require.ElementsMatch(t, kids, d.kids(t, late), "the old key is still published")
 
-		d.age(t, d.config.SigningRetainFor-2*time.Hour)
+		d.age(t, d.Config.SigningRetainFor-2*time.Hour)
 		require.Contains(t, d.kids(t, d.start()), old, "60 days later it still is")
 		d.age(t, 2*time.Hour)
 		require.NotContains(t, d.kids(t, d.start()), old)
-		require.GreaterOrEqual(t, d.config.SigningRetainFor, 15*time.Minute)
+		require.GreaterOrEqual(t, d.Config.SigningRetainFor, 15*time.Minute)
 	},
 	"G8": func(t *testing.T, d *deployment) {
 		id, key := d.register(t, api.ClientSpec{})
 		token := d.send(t, basic(id, key.Secret), credentials()).token(t)
 		d.eventually(t, func() bool {
 			var n int
-			return d.db.Owner.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE key_id = $1 AND granted`, key.ID).Scan(&n) == nil && n > 0
+			return d.Database.Owner.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE key_id = $1 AND granted`, key.ID).Scan(&n) == nil && n > 0
 		}, "the audit has it")
 		dump := d.dump(t)
 		require.Contains(t, dump, key.ID, "the dump is one")
-		for client, k := range d.keys {
+		for client, k := range d.Keys {
 			require.NotContains(t, dump, secretPart(k), client)
 		}
 		require.NotContains(t, dump, secretPart(key.Secret))
@@ -75,14 +75,14 @@ var signingKeys = map[string]check{
 // signer is the key that a replica signs with.
 func (d *deployment) signer(t *testing.T, r *replica) string {
 	t.Helper()
-	kid, _ := part(t, d.post(t, r.url+"/oauth/token", d.as("orders"), credentials()).token(t), 0)["kid"].(string)
+	kid, _ := part(t, d.post(t, r.url+"/oauth/token", d.As("orders"), credentials()).token(t), 0)["kid"].(string)
 	return kid
 }
 
 // age makes every signing key older.
 func (d *deployment) age(t *testing.T, by time.Duration) {
 	t.Helper()
-	_, err := d.db.Owner.Exec(t.Context(), `UPDATE signing_keys SET created_at = created_at - $1::interval, activates_at = activates_at - $1::interval`, by)
+	_, err := d.Database.Owner.Exec(t.Context(), `UPDATE signing_keys SET created_at = created_at - $1::interval, activates_at = activates_at - $1::interval`, by)
 	require.NoError(t, err)
 }
 
@@ -102,14 +102,14 @@ func (d *deployment) maxAge(t *testing.T, r *replica) time.Duration {
 // dump is every row of every table, as pg_dump would write it.
 func (d *deployment) dump(t *testing.T) string {
 	t.Helper()
-	rows, err := d.db.Owner.Query(t.Context(), `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
+	rows, err := d.Database.Owner.Query(t.Context(), `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
 	require.NoError(t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
 	require.NotEmpty(t, tables)
 	var out strings.Builder
 	for _, table := range tables {
-		rows, err := d.db.Owner.Query(t.Context(), `SELECT t::text FROM `+table+` t`)
+		rows, err := d.Database.Owner.Query(t.Context(), `SELECT t::text FROM `+table+` t`)
 		require.NoError(t, err)
 		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
@@ -121,7 +121,7 @@ func (d *deployment) dump(t *testing.T) string {
 // nothingOpens: a stored key is no private key, and has none in it.
 func (d *deployment) nothingOpens(t *testing.T) {
 	t.Helper()
-	rows, err := d.db.Owner.Query(t.Context(), `SELECT sealed, public_jwk->>'x', public_jwk->>'y' FROM signing_keys`)
+	rows, err := d.Database.Owner.Query(t.Context(), `SELECT sealed, public_jwk->>'x', public_jwk->>'y' FROM signing_keys`)
 	require.NoError(t, err)
 	var sealed []byte
 	var x, y string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/internal/meshtest"
 	tokenexchange "github.com/shadowless/shadowless/services/token-exchange"
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 )
@@ -49,8 +50,11 @@ func overlap(t *testing.T, d *deployment) {
 	last, err := d.admin.RotateKey(t.Context(), id, next.ID, api.RotateKey{})
 	require.NoError(t, err)
 	d.remember(id+"/last", last.Secret)
+	d.post(t, d.a.url+"/oauth/token", basic(id, next.Secret), credentials()).refused(t, 401, "invalid_client")
+	require.Eventually(t, func() bool {
+		return d.post(t, d.b.url+"/oauth/token", basic(id, next.Secret), credentials()).status == http.StatusUnauthorized
+	}, published, meshtest.Every, "where it was not said, within the bound of every block")
 	for _, r := range []*replica{d.a, d.b} {
-		d.post(t, r.url+"/oauth/token", basic(id, next.Secret), credentials()).refused(t, 401, "invalid_client")
 		d.post(t, r.url+"/oauth/token", basic(id, last.Secret), credentials()).token(t)
 	}
 }
@@ -144,10 +148,10 @@ func limits(t *testing.T, d *deployment) {
 	d.send(t, basic(other, otherKey.Secret), credentials()).token(t)
 
 	strict := prepare(t, func(c *tokenexchange.Config) {
-		c.PolicyFile = d.file("policy.yaml", strings.Replace(policyYAML, "key: {requests: 1000000, per: 1m}", "key: {requests: 10, per: 1h}", 1))
+		c.PolicyFile = d.File("policy.yaml", strings.Replace(policyYAML, "key: {requests: 1000000, per: 1m}", "key: {requests: 10, per: 1h}", 1))
 	})
 	strict.a = strict.start()
-	for _, who := range []authorize{basic("orders", withSecret(t, strict.keys["orders"])), basic("orders", stranger(t)), basic("nobody", stranger(t))} {
+	for _, who := range []authorize{basic("orders", withSecret(t, strict.Keys["orders"])), basic("orders", stranger(t)), basic("nobody", stranger(t))} {
 		refused, limited := strict.storm(t, who)
 		require.Equal(t, 10, refused[http.StatusUnauthorized])
 		require.Equal(t, storm-10, limited)

@@ -2,9 +2,7 @@ package conformance_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -95,18 +93,3 @@ func secretPart(key string) string {
 
 // minSecret is the length in bytes below which a text is not looked for.
 const minSecret = 8
-
-// tee gives a record to two handlers.
-type tee struct{ a, b slog.Handler }
-
-func (h tee) Enabled(ctx context.Context, l slog.Level) bool { return h.a.Enabled(ctx, l) }
-
-func (h tee) Handle(ctx context.Context, r slog.Record) error {
-	if err := h.b.Handle(ctx, r.Clone()); err != nil {
-		return err
-	}
-	return h.a.Handle(ctx, r)
-}
-
-func (h tee) WithAttrs(a []slog.Attr) slog.Handler { return tee{h.a.WithAttrs(a), h.b.WithAttrs(a)} }
-func (h tee) WithGroup(n string) slog.Handler      { return tee{h.a.WithGroup(n), h.b.WithGroup(n)} }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/services/token-exchange/tokenexchangetest"
 )
 
 // answer of an endpoint.
@@ -48,18 +47,20 @@ func (a answer) refused(t *testing.T, status int, code string) {
 	require.NotContains(t, a.raw, "access_token")
 }
 
-// authorize puts a credential into a request; nil puts none.
-type authorize func(*http.Request)
+// How the tests ask.
+var (
+	basic       = tokenexchangetest.Basic
+	pairs       = tokenexchangetest.Pairs
+	credentials = tokenexchangetest.Credentials
+	exchange    = tokenexchangetest.Exchange
+)
 
-func basic(id, key string) authorize {
-	return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(key)) }
-}
+// authorize puts a credential into a request; nil puts none.
+type authorize = func(*http.Request)
 
 func bearer(token string) authorize {
 	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
 }
-
-func (d *deployment) as(client string) authorize { return basic(client, d.keys[client]) }
 
 // send posts to the token endpoint of the first replica.
 func (d *deployment) send(t *testing.T, who authorize, form url.Values) answer {
@@ -143,27 +144,6 @@ func headerSecrets(r *http.Request) []string {
 	return out
 }
 
-// pairs makes a form of names and values.
-func pairs(list ...string) url.Values {
-	form := url.Values{}
-	for i := 0; i < len(list); i += 2 {
-		form.Add(list[i], list[i+1])
-	}
-	return form
-}
-
-func credentials(extra ...string) url.Values {
-	return pairs(append([]string{"grant_type", "client_credentials"}, extra...)...)
-}
-
-// exchange is a token exchange of an access token; further pairs override, and a
-// name that is repeated gets all its values.
-func exchange(subject string, extra ...string) url.Values {
-	form := pairs("grant_type", authn.GrantTokenExchange, "subject_token", subject, "subject_token_type", authn.TokenTypeAccessToken)
-	maps.Copy(form, pairs(extra...))
-	return form
-}
-
 const (
 	typePrefix = "urn:ietf:params:oauth:token-type:"
 	idToken    = typePrefix + "id_token"
@@ -172,13 +152,7 @@ const (
 // part of a token, read without verifying it.
 func part(t *testing.T, token string, i int) map[string]any {
 	t.Helper()
-	parts := strings.Split(token, ".")
-	require.Len(t, parts, 3)
-	raw, err := base64.RawURLEncoding.DecodeString(parts[i])
-	require.NoError(t, err)
-	var out map[string]any
-	require.NoError(t, json.Unmarshal(raw, &out))
-	return out
+	return tokenexchangetest.Part(t, token, i)
 }
 
 func claims(t *testing.T, token string) map[string]any {

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/shadowless/shadowless/internal/apiclient"
 )
 
 // AuditScope is the scope that reading the audit needs, at the audience
@@ -122,21 +124,19 @@ func EncodeUserID(id string) string { return base64.RawURLEncoding.EncodeToStrin
 
 // Exchanges lists attempts to get a token.
 func (a *Admin) Exchanges(ctx context.Context, q AuditQuery) (ExchangeList, error) {
-	var out ExchangeList
-	err := a.call(ctx, http.MethodGet, "/v1/audit/exchanges?"+q.Values().Encode(), nil, &out)
-	return out, err
+	return audited[ExchangeList](ctx, a, q, "exchanges")
 }
 
 // Refusals lists counts of attempts that have no record of their own.
 func (a *Admin) Refusals(ctx context.Context, q AuditQuery) (RefusalsList, error) {
-	var out RefusalsList
-	err := a.call(ctx, http.MethodGet, "/v1/audit/refusals?"+q.Values().Encode(), nil, &out)
-	return out, err
+	return audited[RefusalsList](ctx, a, q, "refusals")
 }
 
 // Changes lists what was changed.
 func (a *Admin) Changes(ctx context.Context, q AuditQuery) (ChangeList, error) {
-	var out ChangeList
-	err := a.call(ctx, http.MethodGet, "/v1/audit/changes?"+q.Values().Encode(), nil, &out)
-	return out, err
+	return audited[ChangeList](ctx, a, q, "changes")
+}
+
+func audited[Resp any](ctx context.Context, a *Admin, q AuditQuery, what string) (Resp, error) {
+	return apiclient.Do[Resp](ctx, a.client, apiclient.Call{Method: http.MethodGet, Path: []string{"v1", "audit", what}, Query: q.Values()})
 }

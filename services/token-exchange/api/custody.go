@@ -56,26 +56,24 @@ type SecretKeyList struct {
 
 // SigningKeys lists the signing keys.
 func (a *Admin) SigningKeys(ctx context.Context) ([]SigningKey, error) {
-	var out SigningKeyList
-	err := a.call(ctx, http.MethodGet, "/v1/signing-keys", nil, &out)
-	return out.Keys, err
+	list, err := do[SigningKeyList](ctx, a, http.MethodGet, nil, "signing-keys")
+	return list.Keys, err
 }
 
 // RotateSigningKeys makes a new signing key and returns all of them.
 func (a *Admin) RotateSigningKeys(ctx context.Context, r Rotation) ([]SigningKey, error) {
-	var out SigningKeyList
-	err := a.call(ctx, http.MethodPost, "/v1/signing-keys", r, &out)
-	return out.Keys, err
+	list, err := do[SigningKeyList](ctx, a, http.MethodPost, r, "signing-keys")
+	return list.Keys, err
 }
 
 // SecretKeys lists the service's own keys and what depends on them.
 func (a *Admin) SecretKeys(ctx context.Context) ([]SecretKey, error) {
-	var out SecretKeyList
-	err := a.call(ctx, http.MethodGet, "/v1/secret-keys", nil, &out)
-	return out.Keys, err
+	list, err := do[SecretKeyList](ctx, a, http.MethodGet, nil, "secret-keys")
+	return list.Keys, err
 }
 
 // EndTokens ends every token that a client got until now.
 func (a *Admin) EndTokens(ctx context.Context, id string) error {
-	return a.call(ctx, http.MethodPost, clientPath(id)+"/end-tokens", nil, nil)
+	_, err := do[struct{}](ctx, a, http.MethodPost, nil, "clients", id, "end-tokens")
+	return err
 }

@@ -23,19 +23,16 @@ type UpstreamKeyStatus struct {
 
 // SetUpstreamKey stores a client's upstream key and tries it.
 func (a *Admin) SetUpstreamKey(ctx context.Context, id, key string) (UpstreamKeyStatus, error) {
-	var out UpstreamKeyStatus
-	err := a.call(ctx, http.MethodPut, clientPath(id)+"/upstream-key", UpstreamKey{Secret: key}, &out)
-	return out, err
+	return do[UpstreamKeyStatus](ctx, a, http.MethodPut, UpstreamKey{Secret: key}, "clients", id, "upstream-key")
 }
 
 // UpstreamKey tries a client's upstream key.
 func (a *Admin) UpstreamKey(ctx context.Context, id string) (UpstreamKeyStatus, error) {
-	var out UpstreamKeyStatus
-	err := a.call(ctx, http.MethodGet, clientPath(id)+"/upstream-key", nil, &out)
-	return out, err
+	return do[UpstreamKeyStatus](ctx, a, http.MethodGet, nil, "clients", id, "upstream-key")
 }
 
 // RemoveUpstreamKey ends a client's use of the upstream.
 func (a *Admin) RemoveUpstreamKey(ctx context.Context, id string) error {
-	return a.call(ctx, http.MethodDelete, clientPath(id)+"/upstream-key", nil, nil)
+	_, err := do[struct{}](ctx, a, http.MethodDelete, nil, "clients", id, "upstream-key")
+	return err
 }

@@ -94,7 +94,7 @@ func (s *UpstreamKeys) Set(ctx context.Context, actor, clientID, key string) (up
 	if err != nil {
 		return time.Time{}, fmt.Errorf("seal an upstream key: %w", err)
 	}
-	err = (&Clients{pool: s.pool}).change(ctx, change{actor: actor, action: "upstream_key.set", client: clientID}, func(tx pgx.Tx) error {
+	err = NewClients(s.pool).change(ctx, change{actor: actor, action: "upstream_key.set", client: clientID}, func(tx pgx.Tx) error {
 		if _, err := client(ctx, tx, clientID, "FOR SHARE"); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (s *UpstreamKeys) Updated(ctx context.Context, clientID string) (at time.Ti
 
 // Remove ends a client's use of the upstream; clients.ErrNotFound where it had none.
 func (s *UpstreamKeys) Remove(ctx context.Context, actor, clientID string) error {
-	return (&Clients{pool: s.pool}).change(ctx, change{actor: actor, action: "upstream_key.remove", client: clientID}, func(tx pgx.Tx) error {
+	return NewClients(s.pool).change(ctx, change{actor: actor, action: "upstream_key.remove", client: clientID}, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM upstream_keys WHERE client_id = $1`, clientID)
 		if err == nil && tag.RowsAffected() == 0 {
 			return clients.ErrNotFound
