@@ -59,6 +59,10 @@ conformance: needs ## Hold token-exchange to its contract and write docs/conform
 bench-exchange: needs-postgres ## token-exchange beside its floors: requests per CPU-second, latency, memory.
 	go run ./tests/bench-exchange $(BENCH_ARGS)
 
+.PHONY: bench-identity
+bench-identity: needs-postgres ## Identity events beside their floors: latency, revocation, erasure, reconciliation (about five minutes).
+	go run ./tests/bench-identity $(BENCH_ARGS)
+
 .PHONY: images
 images: ## Build the container images as OCI archives in bin/images, without Docker.
 	go run ./cmd/shadowless images --out bin/images
