@@ -16,7 +16,7 @@ var _ workload.Finder = (*Clients)(nil)
 func (s *Clients) ClientByWorkload(ctx context.Context, issuer, subject string) (*clients.Client, error) {
 	c := &clients.Client{}
 	err := s.pool.QueryRow(ctx, `SELECT `+clientColumns+` FROM client_workloads w JOIN clients c ON c.id = w.client_id
-		WHERE w.issuer = $1 AND w.subject = $2`, issuer, subject).Scan(clientTargets(c)...)
+		WHERE w.issuer = $1 AND w.workload = $2`, issuer, subject).Scan(clientTargets(c)...)
 	if err != nil {
 		return nil, notFound(err, "select a workload")
 	}
