@@ -35,7 +35,11 @@ fails closed answers 503 with Retry-After; one that fails open goes on with what
 			if r.IsPublic() {
 				limit = "not asked"
 			}
-			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", r.Pattern, strings.Join(rules, "; "), limit, r.Doc)
+			about := r.Doc
+			for _, data := range r.Discloses {
+				about += "; discloses: " + string(data)
+			}
+			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", r.Pattern, strings.Join(rules, "; "), limit, about)
 		}
 	}
 	return out.Bytes()

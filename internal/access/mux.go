@@ -92,7 +92,7 @@ func (m *Mux) Authorize(pattern string) endpoint.Middleware {
 			if err := m.admit(ctx, route); err != nil {
 				return nil, err
 			}
-			return next(ctx, request)
+			return next(context.WithValue(ctx, routeKey{}, route), request)
 		}
 	}
 }

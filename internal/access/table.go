@@ -5,6 +5,8 @@
 package access
 
 import (
+	"context"
+	"slices"
 	"time"
 )
 
@@ -42,7 +44,25 @@ type Route struct {
 	Allow        []Rule
 	MaxStaleness time.Duration // 0 means DefaultMaxStaleness
 	Posture      Posture
-	Doc          string // one line
+	// Discloses is profile data beyond a name and a picture that the route may
+	// show. A look-up of such data asks for it, see [Discloses].
+	Discloses []Data
+	Doc       string // one line
+}
+
+// Data is a kind of profile data that not every route may show.
+type Data string
+
+// Email is a user's e-mail address.
+const Email Data = "e-mail"
+
+type routeKey struct{}
+
+// Discloses reports whether ctx belongs to a caller whom the table has admitted
+// to a route that may show d.
+func Discloses(ctx context.Context, d Data) bool {
+	route, _ := ctx.Value(routeKey{}).(Route)
+	return slices.Contains(route.Discloses, d)
 }
 
 // Limit is how stale revocations may be for this route.

@@ -108,7 +108,7 @@ func (s *setting) policy() string {
 				"abac_required": object{invoiceType: []string{"refund"}},
 			},
 			"relations": object{
-				orderType:   object{"staff": []string{"place", "read", "cancel", "list_any"}},
+				orderType:   object{"staff": []string{"place", "read", "cancel", "list_any", "contact"}},
 				invoiceType: object{"staff": []string{"read", "pay", "refund", "refund_any"}},
 			},
 		},

@@ -1,6 +1,10 @@
 package streams
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/shadowless/shadowless/pkg/identity/directory"
+)
 
 // Operator is the NATS user of `shadowless` itself.
 const Operator = "operator"
@@ -26,6 +30,10 @@ var published = map[string][]string{
 	"identity-relay": {"identity.v1.>"},
 	"console":        {"receipts.v1.console", "receipts.v1.console.rekeyed"},
 }
+
+// listeners hear the identity events as they are published, for what they keep of
+// users in memory. What they miss they notice and ask for.
+var listeners = map[string][]string{"orders": directory.Subjects}
 
 // revokers may write any entry of the revocation bucket, the others only their
 // own heartbeat.
@@ -59,7 +67,7 @@ func PermissionsOf(user string) Permissions {
 		// whether they are still what is stored there.
 		publish = append(publish, "$JS.API.STREAM.INFO."+Identity, "$JS.API.STREAM.MSG.GET."+Identity, "$JS.API.STREAM.MSG.DELETE."+Identity)
 	}
-	return Permissions{Publish: publish, Subscribe: []string{InboxPrefix(user) + ".>"}}
+	return Permissions{Publish: publish, Subscribe: append([]string{InboxPrefix(user) + ".>"}, listeners[user]...)}
 }
 
 // watch is what an ordered consumer over a bucket needs.

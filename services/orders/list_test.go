@@ -58,7 +58,7 @@ func TestOrdersOf_ShowsTheNameFromTheDirectory(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		rw.Header().Set("Content-Type", "application/json")
 		if strings.Contains(string(body), `"auth0|al/../ice"`) {
-			_, _ = rw.Write([]byte(`{"users":[{"id":"auth0|al/../ice","name":"Alice Anders","avatar_url":""}]}`))
+			_, _ = rw.Write([]byte(`{"users":[{"id":"auth0|al/../ice","name":"Alice Anders","image":null}]}`))
 			return
 		}
 		_, _ = rw.Write([]byte(`{"users":[]}`))

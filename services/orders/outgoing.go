@@ -1,14 +1,17 @@
 package orders
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/config"
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/directory"
+	"github.com/shadowless/shadowless/pkg/identity/participant"
 	billing "github.com/shadowless/shadowless/services/billing/api"
 	"github.com/shadowless/shadowless/services/orders/internal/invoicing"
 )
@@ -16,7 +19,6 @@ import (
 // outgoing is whom orders calls, and with which tokens.
 type outgoing struct {
 	invoicer  *invoicing.Invoicer
-	directory directory.Directory // nil where none is configured
 	delegator *authn.Delegator
 	own       *authn.TokenSource
 }
@@ -25,10 +27,6 @@ func connect(m *mesh.Mesh, cfg Config) (*outgoing, error) {
 	client, err := billing.NewClient(cfg.BillingURL, m.HTTPClient)
 	if err != nil {
 		return nil, fmt.Errorf("ORDERS_BILLING_URL: %w", err)
-	}
-	names, err := openDirectory(cfg, m.HTTPClient)
-	if err != nil {
-		return nil, err
 	}
 	tokenURL := strings.TrimSuffix(cfg.TokenExchangeURL, "/") + "/oauth/token"
 	delegator, err := authn.NewDelegator(authn.DelegatorConfig{
@@ -46,7 +44,7 @@ func connect(m *mesh.Mesh, cfg Config) (*outgoing, error) {
 		delegator.Close()
 		return nil, fmt.Errorf("get service tokens: %w", err)
 	}
-	return &outgoing{invoicer: invoicing.New(client, delegator, own), directory: names, delegator: delegator, own: own}, nil
+	return &outgoing{invoicer: invoicing.New(client, delegator, own), delegator: delegator, own: own}, nil
 }
 
 func (o *outgoing) close() {
@@ -54,16 +52,22 @@ func (o *outgoing) close() {
 	o.own.Close()
 }
 
-func openDirectory(cfg Config, client *http.Client) (directory.Directory, error) {
+// openDirectory returns who knows names, or nil where nobody is configured. What
+// it keeps in memory follows the identity events.
+func openDirectory(m *mesh.Mesh, cfg Config, erasures *participant.Participant) (directory.Directory, error) {
 	if cfg.DirectoryURL == "" {
 		return nil, nil //nolint:nilnil // no directory is a configuration, and no error
 	}
-	keyed := *client
-	keyed.Transport = apiKey{file: cfg.DirectoryAPIKeyFile, next: client.Transport}
-	names, err := directory.NewClient(directory.ClientConfig{URL: cfg.DirectoryURL, HTTPClient: &keyed})
+	keyed := *m.HTTPClient
+	keyed.Transport = apiKey{file: cfg.DirectoryAPIKeyFile, next: m.HTTPClient.Transport}
+	names, err := directory.NewClient(directory.ClientConfig{
+		URL: cfg.DirectoryURL, HTTPClient: &keyed, Erased: erasures.Erased,
+		EmailPermitted: func(ctx context.Context) bool { return access.Discloses(ctx, access.Email) },
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ORDERS_DIRECTORY_URL: %w", err)
 	}
+	m.Go("names' changes", func(ctx context.Context) error { return names.Follow(ctx, m.Conn, m.Logger) })
 	return names, nil
 }
 

@@ -55,6 +55,10 @@ func wire(m *mesh.Mesh, cfg Config, out *outgoing) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := openDirectory(m, cfg, erasures)
+	if err != nil {
+		return nil, err
+	}
 	orders := store.New(m.Pool, erasures.Tombstones(), publisher.Wake, cfg.InvoiceRetryAfter)
 	events, err := invoiceevents.NewConsumer(m.JetStream, m.Pool, orders, time.Now, m.Logger)
 	if err != nil {
@@ -72,7 +76,7 @@ func wire(m *mesh.Mesh, cfg Config, out *outgoing) (http.Handler, error) {
 
 	mux := access.NewMux(Access(), m.Verifier)
 	transport.Register(mux, domain.NewService(domain.Deps{
-		Store: orders, Invoicer: out.invoicer, Directory: out.directory, Note: note, Now: time.Now,
+		Store: orders, Invoicer: out.invoicer, Directory: names, Note: note, Now: time.Now,
 	}))
 	userids.Handle(mux, erasures)
 	holdings.Handle(mux, erasures)

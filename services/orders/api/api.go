@@ -59,6 +59,13 @@ type Customer struct {
 	Erased    bool   `json:"erased,omitempty"`
 }
 
+// Contact is how to reach a customer. An erased one has neither name nor address.
+type Contact struct {
+	Name   string `json:"name,omitempty"`
+	Email  string `json:"email,omitempty"`
+	Erased bool   `json:"erased,omitempty"`
+}
+
 // CustomerOrderPage is one page of a user's orders, as staff see it. Customer is
 // nil when the directory does not know the user or cannot be reached.
 type CustomerOrderPage struct {

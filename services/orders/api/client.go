@@ -65,6 +65,13 @@ func (c *Client) OrdersOf(ctx context.Context, bearer, userID string, limit int,
 	})
 }
 
+// Contact tells how to reach a customer, for staff who may know.
+func (c *Client) Contact(ctx context.Context, bearer, userID string) (Contact, error) {
+	return apiclient.Do[Contact](ctx, c.client, apiclient.Call{
+		Method: http.MethodGet, Path: []string{"v1", "users", base64.RawURLEncoding.EncodeToString([]byte(userID)), "contact"}, Bearer: bearer,
+	})
+}
+
 func query(limit int, cursor string) url.Values {
 	q := url.Values{}
 	if limit > 0 {

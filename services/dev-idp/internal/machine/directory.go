@@ -2,6 +2,7 @@ package machine
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/shadowless/shadowless/services/dev-idp/internal/reply"
 	"github.com/shadowless/shadowless/services/dev-idp/internal/users"
@@ -10,14 +11,19 @@ import (
 // maxLookup bounds one batch.
 const maxLookup = 200
 
+// fieldEmail asks for e-mail addresses beside names and pictures.
+const fieldEmail = "email"
+
 type lookupRequest struct {
-	IDs []string `json:"ids"`
+	IDs    []string `json:"ids"`
+	Fields []string `json:"fields"`
 }
 
 type profile struct {
 	ID    string  `json:"id"`
 	Name  string  `json:"name"`
 	Image *string `json:"image"`
+	Email string  `json:"email,omitempty"`
 }
 
 type lookupAnswer struct {
@@ -25,7 +31,8 @@ type lookupAnswer struct {
 }
 
 // lookup gives display data for a batch of user IDs. It is this provider's own
-// route: the original has none. Unknown IDs are left out.
+// route: the original looks up one user at a time, for an administrator's session.
+// Unknown IDs are left out.
 func (h *Handler) lookup(w http.ResponseWriter, r *http.Request) {
 	secret := r.Header.Get("X-Api-Key")
 	if secret == "" {
@@ -51,7 +58,11 @@ func (h *Handler) lookup(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := lookupAnswer{Users: make([]profile, 0, len(found))}
 	for _, u := range found {
-		answer.Users = append(answer.Users, profile{ID: u.ID, Name: u.Name, Image: u.Image})
+		p := profile{ID: u.ID, Name: u.Name, Image: u.Image}
+		if slices.Contains(request.Fields, fieldEmail) {
+			p.Email = u.Email
+		}
+		answer.Users = append(answer.Users, p)
 	}
 	reply.JSON(w, http.StatusOK, answer)
 }

@@ -115,6 +115,8 @@ func TestDirectory(t *testing.T) {
 	}
 	got := lookup(demoKey, `{"ids":["`+aliceID+`","nobody"]}`)
 	require.JSONEq(t, `{"users":[{"id":"`+aliceID+`","name":"Alice Anders","image":null}]}`, got.body)
+	got = lookup(demoKey, `{"ids":["`+aliceID+`"],"fields":["email"]}`)
+	require.JSONEq(t, `{"users":[{"id":"`+aliceID+`","name":"Alice Anders","image":null,"email":"alice@example.com"}]}`, got.body)
 	require.Equal(t, http.StatusUnauthorized, lookup("", `{}`).status)
 	require.Equal(t, http.StatusUnauthorized, lookup("wrong", `{}`).status)
 	require.Equal(t, http.StatusBadRequest, lookup(demoKey, `{`).status)

@@ -21,6 +21,7 @@ const (
 	PermissionRead    = "read"
 	PermissionCancel  = "cancel"
 	PermissionListAny = "list_any"
+	PermissionContact = "contact"
 )
 
 const (
@@ -114,12 +115,34 @@ func (s *Service) Orders(ctx context.Context, owner Owner, p page.Page) ([]Order
 // Customer returns display data of a user, or nil: a page that can be shown
 // without a name is shown without it.
 func (s *Service) Customer(ctx context.Context, userID string) *directory.Profile {
+	return s.profile(ctx, userID)
+}
+
+// Contact returns display data and the e-mail address of a user who has ordered
+// in the tenant. ErrNoContact: they have not, and orders is no directory for
+// whoever has an ID to try, or the directory cannot say.
+func (s *Service) Contact(ctx context.Context, owner Owner) (directory.Profile, error) {
+	rows, err := s.deps.Store.Orders(ctx, owner, page.Page{Limit: 1})
+	if err != nil {
+		return directory.Profile{}, err
+	}
+	if len(rows) == 0 {
+		return directory.Profile{}, ErrNoContact
+	}
+	p := s.profile(ctx, owner.UserID, directory.WithEmail())
+	if p == nil || p.Email == "" && !p.Erased {
+		return directory.Profile{}, ErrNoContact
+	}
+	return *p, nil
+}
+
+func (s *Service) profile(ctx context.Context, userID string, options ...directory.Option) *directory.Profile {
 	if s.deps.Directory == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
 	defer cancel()
-	profiles, err := s.deps.Directory.Lookup(ctx, []string{userID})
+	profiles, err := s.deps.Directory.Lookup(ctx, []string{userID}, options...)
 	if err != nil {
 		s.deps.Note(ctx, "the directory did not answer", err)
 	}

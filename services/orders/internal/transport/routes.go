@@ -20,6 +20,7 @@ func Register(m *access.Mux, s *domain.Service) {
 	kit.Handle(m, "GET /v1/orders/{id}", kit.NoBody[readRequest], t.read, http.StatusOK)
 	kit.Handle(m, "POST /v1/orders/{id}/cancel", kit.NoBody[cancelRequest], t.cancel, http.StatusOK)
 	kit.Handle(m, "GET /v1/users/{user_id}/orders", kit.NoBody[listOfRequest], t.listOf, http.StatusOK)
+	kit.Handle(m, "GET /v1/users/{user_id}/contact", kit.NoBody[contactRequest], t.contact, http.StatusOK)
 }
 
 type transport struct{ service *domain.Service }
@@ -98,4 +99,17 @@ func (t transport) listOf(ctx context.Context, r listOfRequest) (api.CustomerOrd
 		answer.Customer = &api.Customer{Name: c.Name, AvatarURL: c.AvatarURL, Erased: c.Erased}
 	}
 	return answer, nil
+}
+
+// contact serves staff who must reach a customer of their own tenant.
+func (t transport) contact(ctx context.Context, r contactRequest) (api.Contact, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return api.Contact{}, err
+	}
+	c, err := t.service.Contact(ctx, domain.Owner{UserID: r.userID, TenantID: p.TenantID()})
+	if err != nil {
+		return api.Contact{}, err
+	}
+	return api.Contact{Name: c.Name, Email: c.Email, Erased: c.Erased}, nil
 }

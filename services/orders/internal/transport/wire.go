@@ -46,15 +46,31 @@ type listOfRequest struct {
 }
 
 func (l *listOfRequest) Bind(r *http.Request) error {
+	id, err := pathUserID(r)
+	if err != nil {
+		return err
+	}
+	l.userID = id
+	return l.listRequest.Bind(r)
+}
+
+type contactRequest struct{ userID string }
+
+func (q *contactRequest) Bind(r *http.Request) (err error) {
+	q.userID, err = pathUserID(r)
+	return err
+}
+
+// pathUserID reads {user_id}, which is base64url.
+func pathUserID(r *http.Request) (string, error) {
 	id, err := userids.Decode(r.PathValue("user_id"))
 	if err == nil {
 		err = identity.CheckUserID(id)
 	}
 	if err != nil {
-		return problem.ErrInvalidRequest.Because(err)
+		return "", problem.ErrInvalidRequest.Because(err)
 	}
-	l.userID = id
-	return l.listRequest.Bind(r)
+	return id, nil
 }
 
 type readRequest struct{ ID uuid.UUID }
