@@ -99,7 +99,7 @@ unnoticed. Exit codes: 0 after an orderly stop, 1 after a failure, 2 for a confi
 	out.WriteString("\n## Every service\n\n")
 	common := config.Variables[config.Common]()
 	table(&out, common)
-	out.WriteString("\nTraces are exported when `OTEL_EXPORTER_OTLP_ENDPOINT` (or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) is set; the other variables of the OpenTelemetry SDK count too.\n")
+	out.WriteString("\nTraces and metrics are exported when `OTEL_EXPORTER_OTLP_ENDPOINT` is set, or one of them by `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`; the other variables of the OpenTelemetry SDK count too.\n")
 	out.WriteString("\n## Every service with a database and a place in the mesh\n\nAll but dev-idp. A service says in its own check which of them it needs.\n\n")
 	backends := config.Variables[config.Backends]()
 	table(&out, backends)

@@ -1,35 +1,40 @@
-// Package telemetry sets up logs and traces: structured JSON lines that carry
-// the trace they belong to, and OpenTelemetry spans that are exported when
-// OTEL_EXPORTER_OTLP_ENDPOINT is set. Neither ever holds a token, a key, an
+// Package telemetry sets up logs, traces and metrics: structured JSON lines that
+// carry the trace they belong to, and OpenTelemetry spans and metrics that are
+// exported when OTEL_EXPORTER_OTLP_ENDPOINT is set. None ever holds a token, a key, an
 // e-mail address, a name or a user ID.
 package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// endpointVariables switch the export on; the exporter reads their values.
-var endpointVariables = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+// What switches an export on; the exporter reads the values.
+var (
+	traceEndpoints  = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
+	metricEndpoints = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"}
+)
 
-// Setup makes the process's tracer and propagator and returns what flushes
+// Setup makes the process's tracer, meter and propagator and returns what flushes
 // them. Trace context is passed on even where nothing is exported, so that logs
 // of several services can be joined by trace_id.
 func Setup(ctx context.Context, service string) (shutdown func(context.Context) error, err error) {
-	options := []sdktrace.TracerProviderOption{
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service))),
-	}
-	if exportWanted() {
+	who := resource.NewSchemaless(attribute.String("service.name", service))
+	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(who)}
+	if wanted(traceEndpoints) {
 		exporter, err := otlptracehttp.New(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("make the trace exporter: %w", err)
@@ -39,13 +44,32 @@ func Setup(ctx context.Context, service string) (shutdown func(context.Context) 
 		options = append(options, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
 	}
 	provider := sdktrace.NewTracerProvider(options...)
+	flushMetrics, err := meter(ctx, who)
+	if err != nil {
+		return nil, err
+	}
 	otel.SetTracerProvider(provider)
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	return func(ctx context.Context) error { return errors.Join(provider.Shutdown(ctx), flushMetrics(ctx)) }, nil
+}
+
+// meter makes the process's meter where metrics are exported; elsewhere nothing
+// is measured.
+func meter(ctx context.Context, who *resource.Resource) (flush func(context.Context) error, err error) {
+	if !wanted(metricEndpoints) {
+		return func(context.Context) error { return nil }, nil
+	}
+	exporter, err := otlpmetrichttp.New(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("make the metric exporter: %w", err)
+	}
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithResource(who), sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+	otel.SetMeterProvider(provider)
 	return provider.Shutdown, nil
 }
 
-func exportWanted() bool {
-	for _, name := range endpointVariables {
+func wanted(endpoints []string) bool {
+	for _, name := range endpoints {
 		if os.Getenv(name) != "" {
 			return true
 		}
