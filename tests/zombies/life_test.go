@@ -20,8 +20,8 @@ import (
 // one by one between two of them, outboxes, worker and nightly job, runs by itself.
 var realOps = []Op{
 	Nothing, Rest,
-	Place, Place, Place, Place, Repeat, Pay, Call, Call, Call, Cancel,
-	Commit, Commit, Abort, Crash, PublishTwice,
+	Place, Place, Place, Place, Place, Place, Repeat, Pay, Pay, Call, Call, Call, Cancel,
+	Commit, Commit, Abort, Abort, Crash, PublishTwice,
 	Deliver, Deliver, Deliver, Redeliver, Forget, Replay,
 	Erase, Erase, Erase, Readmit, Race, Race,
 }
@@ -32,6 +32,7 @@ type life struct {
 	people [2]*person
 	held   []*held
 	sent   []mailbox.Message // identity events, in order
+	kept   [2][]pgx.Tx       // what keeps them from a participant
 }
 
 // held is a request that stands in the middle of its transaction: it was told
@@ -72,7 +73,7 @@ func (l *life) step(s Step) error {
 			return l.let(s.Pick%len(l.held), s.Op == Abort)
 		}
 	case Crash:
-		return l.crash(s.At)
+		return l.crash(at, s.Pick)
 	default:
 		return l.message(s, p, at)
 	}
@@ -123,7 +124,7 @@ func (l *life) order(p *person, s Step) error {
 		return l.follow(l.place(p, p.key), p)
 	}
 	ctx := context.Background()
-	tx, err := l.dbs[orders].Owner.Begin(ctx)
+	tx, err := l.holders[orders].Begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,11 +160,10 @@ func (l *life) follow(r *request, p *person) error {
 }
 
 // waits reports that a session waits for another: for that with the process ID, or for any.
-func (l *life) waits(at int, pid uint32) bool {
+func (s *system) waits(at int, pid uint32) bool {
 	var n int
-	err := l.dbs[at].Owner.QueryRow(context.Background(), `SELECT count(*) FROM pg_stat_activity
-		WHERE datname = current_database() AND wait_event_type = 'Lock'
-		AND ($1 = 0 AND cardinality(pg_blocking_pids(pid)) > 0 OR $1 = ANY(pg_blocking_pids(pid)))`, int32(pid)).Scan(&n) //nolint:gosec // a process ID
+	err := s.dbs[at].Owner.QueryRow(context.Background(), `SELECT count(*) FROM pg_stat_activity, pg_blocking_pids(pid) AS blocking
+		WHERE datname = current_database() AND ($1 = 0 AND cardinality(blocking) > 0 OR $1 = ANY(blocking))`, int32(pid)).Scan(&n) //nolint:gosec // a process ID
 	return err == nil && n > 0
 }
 
@@ -192,33 +192,36 @@ func (l *life) kill(at int, which string, args ...any) (int64, error) {
 	return tag.RowsAffected(), err
 }
 
-// crash ends every session of orders or billing; or restarts one of the
-// services, or NATS, at which no request may be held.
-func (l *life) crash(which int) error {
-	switch which {
-	case orders, billing:
-		if _, err := l.kill(which, ""); err != nil {
-			return err
-		}
-		if which == orders {
-			return l.letAll()
-		}
-	case exchange:
+// crash ends every session of a participant; sometimes its process is started
+// anew, too, or NATS is, which takes longer.
+func (l *life) crash(at, pick int) error {
+	if _, err := l.kill(at, ""); err != nil {
+		return err
+	}
+	if at == orders {
 		if err := l.letAll(); err != nil {
 			return err
 		}
-		at := int(l.version % 2) //nolint:gosec // 0 or 1
-		if _, err := l.kill(at, ""); err != nil {
+	}
+	switch pick {
+	case restartNATS:
+		l.Broker.Restart()
+		return l.until("NATS to be back", l.Broker.Conn.IsConnected)
+	case restartService:
+		if err := l.letAll(); err != nil {
 			return err
 		}
 		l.services[at].Stop()
 		l.launch(at)
-	default:
-		l.Broker.Restart()
-		return l.until("NATS to be back", l.Broker.Conn.IsConnected)
 	}
 	return nil
 }
+
+// Picks of a crash.
+const (
+	restartNATS    = 6
+	restartService = 7
+)
 
 func (l *life) letAll() error {
 	for len(l.held) > 0 {
@@ -251,13 +254,11 @@ func (l *life) until(what string, condition func() bool) error {
 }
 
 func (l *life) erase(p *person) error {
-	if p.erasure != "" && !p.readmited {
+	if p.erasure != "" && !p.readmitted {
 		return nil // one is open, or complete
 	}
-	p.erasure, p.readmited = uuid.NewString(), false
-	m, err := l.tell(identity.TypeErasureRequested, p)
-	l.sent = append(l.sent, m)
-	return err
+	p.erasure, p.readmitted = uuid.NewString(), false
+	return l.tell(identity.TypeErasureRequested, p)
 }
 
 // readmit is for a user whom everybody has erased.
@@ -268,27 +269,18 @@ func (l *life) readmit(p *person) error {
 			return err
 		}
 	}
-	p.readmited = true
-	m, err := l.tell(identity.TypeErasureReadmitted, p)
-	l.sent = append(l.sent, m)
-	return err
+	p.readmitted = true
+	return l.tell(identity.TypeErasureReadmitted, p)
 }
 
 // race deletes a user while requests of theirs are under way.
 func (l *life) race(p *person) error {
 	l.gate.set(p.id, true)
-	l.resume(orders)
-	l.resume(billing)
 	calls := l.gate.callsOf(p.id)
-	requests := make([]*request, 3)
 	var err error
+	requests := []*request{l.place(p, uuid.NewString()), l.place(p, uuid.NewString()), l.place(p, uuid.NewString())}
 	race(
-		func() {
-			for i := range requests {
-				requests[i] = l.place(p, uuid.NewString())
-			}
-		},
-		func() { err = l.erase(p) },
+		func() { err = errors.Join(l.erase(p), l.release(orders), l.release(billing)) },
 		func() { l.pay(p) },
 		func() {
 			for _, c := range calls {

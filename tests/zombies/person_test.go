@@ -25,12 +25,12 @@ var basket = ordersapi.NewOrder{Currency: "EUR", Items: []ordersapi.Item{{SKU: "
 
 // person is one user of one schedule. The token stays valid whatever happens.
 type person struct {
-	id        string
-	token     string
-	key       string // of the last order
-	placed    []uuid.UUID
-	erasure   string // the last one that was requested
-	readmited bool   // after it
+	id         string
+	token      string
+	key        string // of the last order
+	placed     []uuid.UUID
+	erasure    string // the last one that was requested
+	readmitted bool   // after it
 }
 
 func (s *system) newPerson() *person {
@@ -47,7 +47,7 @@ func (s *system) newPerson() *person {
 // committed its receipt, and nobody has readmitted them. retained is what the
 // receipt says is kept, by table.
 func (s *system) dead(at int, p *person) (dead bool, retained map[string]int64, err error) {
-	if p.erasure == "" || p.readmited {
+	if p.erasure == "" || p.readmitted {
 		return false, nil, nil
 	}
 	var raw []byte
@@ -98,19 +98,43 @@ func (s *system) zombies(people ...*person) ([]string, error) {
 	return found, nil
 }
 
-// tell publishes an identity event, as the relay would, and returns its message.
-func (s *system) tell(eventType string, p *person) (mailbox.Message, error) {
-	s.version++
+// tell publishes an identity event, as the relay would. It stays away from both
+// participants until release: their consumers wait for an inbox row that the
+// test holds.
+func (l *life) tell(eventType string, p *person) error {
+	l.version++
 	e := identity.Event{
-		ID: uuid.NewString(), Source: "/identity-relay", Type: eventType, Version: s.version,
+		ID: uuid.NewString(), Source: "/identity-relay", Type: eventType, Version: l.version,
 		Time: time.Now().UTC(), UserID: p.id, ErasureID: p.erasure,
 	}
 	raw, err := identity.Encode(e)
 	if err != nil {
-		return mailbox.Message{}, err
+		return err
 	}
 	m := mailbox.Message{ID: e.ID, Subject: identity.Subject(e), Payload: raw}
-	return m, s.publish(m)
+	l.sent = append(l.sent, m)
+	ctx := context.Background()
+	for at := range names {
+		tx, err := l.holders[at].Begin(ctx)
+		if err != nil {
+			return err
+		}
+		l.kept[at] = append(l.kept[at], tx)
+		if _, err := tx.Exec(ctx, `INSERT INTO mailbox_inbox (consumer, message_id) VALUES ($1, $2)`, erasuresOf(at), e.ID); err != nil {
+			return err
+		}
+	}
+	return l.publish(m)
+}
+
+// release lets a participant have its messages.
+func (l *life) release(at int) error {
+	var err error
+	for _, tx := range l.kept[at] {
+		err = errors.Join(err, tx.Rollback(context.Background()))
+	}
+	l.kept[at] = nil
+	return err
 }
 
 // publish waits until JetStream has stored the message, again if it was stored before.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
@@ -50,14 +51,28 @@ func (l *life) play(steps []Step) error {
 			return fmt.Errorf("after step %d (%s): %w", i+1, s, err)
 		}
 	}
-	for at := range names {
-		for _, p := range l.people {
-			if dead, _, err := l.dead(at, p); err != nil || p.erasure != "" && !p.readmited && !dead {
-				return fmt.Errorf("%w: %s has not answered: %w", errUnfinished, names[at], err)
+	return l.finished()
+}
+
+// finished holds every deletion to its receipts and every readmission to its word.
+func (l *life) finished() error {
+	for _, p := range l.people {
+		for at := range names {
+			dead, _, err := l.dead(at, p)
+			switch {
+			case err != nil:
+				return err
+			case p.erasure != "" && !p.readmitted && !dead:
+				return fmt.Errorf("%w: %s has not answered", errUnfinished, names[at])
 			}
 		}
+		r := l.place(p, uuid.NewString())
+		<-r.done
+		if refused := r.err != nil; refused != (p.erasure != "" && !p.readmitted) {
+			return fmt.Errorf("%w: an order of a user (erased: %t) was answered with: %w", errUnfinished, p.erasure != "", r.err)
+		}
 	}
-	return nil
+	return l.look()
 }
 
 func (l *life) look() error {

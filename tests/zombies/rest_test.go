@@ -9,10 +9,11 @@ import (
 )
 
 // deliver lets a participant handle its identity events, until all are done or
-// one waits for a request that is held, and holds back what comes later.
+// one waits for a request that is held.
 func (l *life) deliver(at int) error {
-	l.resume(at)
-	defer l.pause(at)
+	if err := l.release(at); err != nil {
+		return err
+	}
 	return l.until(names[at]+" to handle its erasures", func() bool {
 		return l.erasuresDone(at) || at == orders && len(l.held) > 0 && l.waits(orders, 0)
 	})
@@ -58,14 +59,10 @@ func (l *life) rest() error {
 	for _, c := range l.gate.callsOf(l.people[0].id, l.people[1].id) {
 		l.arrive(c)
 	}
-	for at := range names {
-		l.resume(at)
-		defer l.pause(at)
-	}
-	if err := l.until("the outboxes", l.published); err != nil {
+	if err := errors.Join(l.release(orders), l.release(billing)); err != nil {
 		return err
 	}
-	var err error
+	err := l.until("the outboxes", l.published)
 	for _, c := range durables() {
 		err = errors.Join(err, l.until(c.Durable, func() bool { return l.done(c) }))
 	}

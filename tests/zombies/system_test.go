@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -26,9 +27,9 @@ import (
 
 const (
 	within = 30 * time.Second
-	every  = 2 * time.Millisecond
+	every  = 5 * time.Millisecond
 	// ackWait brings a message whose acknowledgment was lost back while a test waits.
-	ackWait = 3 * time.Second
+	ackWait = 2 * time.Second
 	// window of JetStream's own deduplication, so short that the inbox is what counts.
 	window = 100 * time.Millisecond
 	tenant = "acme"
@@ -41,6 +42,7 @@ type system struct {
 	*meshtest.Mesh
 	t        testing.TB
 	dbs      [2]*identitytest.Database
+	holders  [2]*pgxpool.Pool // connections that hold requests and messages back
 	scanners [2]*scanner
 	services [2]*meshtest.Service
 	start    [2]func() *meshtest.Service
@@ -75,7 +77,7 @@ func newSystem(t testing.TB) *system {
 		return s.Start(func(ctx context.Context, common config.Common, log *slog.Logger) error {
 			return orderssvc.Run(ctx, orderssvc.Config{
 				Common: common, Backends: backends[orders], BillingURL: s.gate.server.URL,
-				InvoiceRetryAfter: 100 * time.Millisecond, InvoiceRetryInterval: 100 * time.Millisecond,
+				InvoiceRetryAfter: 100 * time.Millisecond, InvoiceRetryInterval: 250 * time.Millisecond,
 			}, log)
 		})
 	}
@@ -83,7 +85,7 @@ func newSystem(t testing.TB) *system {
 		return s.Start(func(ctx context.Context, common config.Common, log *slog.Logger) error {
 			return billingsvc.Run(ctx, billingsvc.Config{
 				Common: common, Backends: backends[billing], RefundDecider: billingsvc.DeciderLocal,
-				RefundLimitMinor: 1 << 30, StatementsInterval: time.Second,
+				RefundLimitMinor: 1 << 30, StatementsInterval: 2 * time.Second,
 			}, log)
 		})
 	}
@@ -91,11 +93,22 @@ func newSystem(t testing.TB) *system {
 	s.launch(orders)
 	for at := range names {
 		s.scanners[at] = newScanner(t, s.dbs[at])
+		s.holders[at] = openHolder(t, s.dbs[at].OwnerURL)
 	}
 	s.makeWaker()
-	s.pause(orders)
-	s.pause(billing)
 	return s
+}
+
+// openHolder opens as many connections as a schedule can want to hold.
+func openHolder(t testing.TB, url string) *pgxpool.Pool {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(url)
+	require.NoError(t, err)
+	cfg.MaxConns = 2 * longestReal
+	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // launch starts a service, again if it was stopped.
@@ -158,23 +171,6 @@ func (s *system) durable(c streams.Consumer) *jetstream.ConsumerInfo {
 }
 
 func erasuresOf(at int) string { return streams.Durable(names[at], "erasures") }
-
-// pause holds a participant's identity events back, resume lets them go.
-func (s *system) pause(at int) {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		_, err := s.Broker.JetStream.PauseConsumer(context.Background(), streams.Identity, erasuresOf(at), time.Now().Add(time.Hour))
-		return err == nil
-	}, within, every)
-}
-
-func (s *system) resume(at int) {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		_, err := s.Broker.JetStream.ResumeConsumer(context.Background(), streams.Identity, erasuresOf(at))
-		return err == nil
-	}, within, every)
-}
 
 // done reports that a durable has handled everything in its stream. The number
 // of pending messages lags behind a publish, the floor cannot run ahead.
