@@ -36,7 +36,7 @@ test-long: needs ## What takes longer than a commit should wait for.
 .PHONY: vet
 vet: ## go vet and gofmt, in every module.
 	@for module in $(MODULES); do (cd "$$module" && go vet ./...); done
-	@unformatted=$$(gofmt -l cmd internal pkg services tests); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l cmd examples internal pkg services tests); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 
 .PHONY: lint
 lint: $(LINTER) ## golangci-lint, in every module; .golangci.yml gives a reason for each disabled linter.
