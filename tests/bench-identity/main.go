@@ -37,6 +37,7 @@ type options struct {
 	rounds      int
 	lasting     time.Duration
 	connections int
+	pool        int
 
 	replicas    int
 	revocations float64
@@ -67,6 +68,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often the pipeline and revocation are measured, in turn with their floors")
 	flag.DurationVar(&o.lasting, "for", 3*time.Second, "how long each of these measurements takes")
 	flag.IntVar(&o.connections, "connections", 32, "concurrent requests at most")
+	flag.IntVar(&o.pool, "pool", 16, "the relay's connections to Postgres at most")
 	flag.IntVar(&o.replicas, "replicas", 4, "replicas whose memory is watched")
 	flag.Float64Var(&o.revocations, "revocations", 1000, "revocations a second")
 	flag.IntVar(&o.live, "live", 1_000_000, "live revocations that a fresh replica loads")

@@ -107,40 +107,63 @@ func liveHeap() int64 {
 type arrivals struct {
 	mu      sync.Mutex
 	pending map[authn.RevocationKey]*arrival
-	late    []time.Duration
+	took    tooks
 	waiting sync.WaitGroup
 }
 
-type arrival struct {
-	due  time.Time
-	left int
+// tooks of those that are everywhere.
+type tooks struct {
+	fromDue    []time.Duration
+	fromAnswer []time.Duration // 0 where the answer came later than the revocation
 }
+
+type arrival struct {
+	due, answered, last time.Time
+	left                int // replicas, and the answer
+}
+
+func newArrivals() *arrivals { return &arrivals{pending: map[authn.RevocationKey]*arrival{}} }
 
 // expect must come before the revocation is made.
 func (a *arrivals) expect(key authn.RevocationKey, due time.Time, replicas int) {
 	a.waiting.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pending[key] = &arrival{due: due, left: replicas}
+	a.pending[key] = &arrival{due: due, left: replicas + 1}
+}
+
+func (a *arrivals) answered(key authn.RevocationKey, at time.Time) {
+	a.step(key, func(p *arrival) { p.answered = at })
 }
 
 func (a *arrivals) arrived(key authn.RevocationKey, at time.Time) {
+	a.step(key, func(p *arrival) {
+		if at.After(p.last) {
+			p.last = at
+		}
+	})
+}
+
+func (a *arrivals) step(key authn.RevocationKey, note func(*arrival)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p := a.pending[key]
 	if p == nil {
 		return
 	}
-	if p.left--; p.left == 0 {
-		a.late = append(a.late, at.Sub(p.due))
-		delete(a.pending, key)
-		a.waiting.Done()
+	note(p)
+	if p.left--; p.left > 0 {
+		return
 	}
+	a.took.fromDue = append(a.took.fromDue, p.last.Sub(p.due))
+	a.took.fromAnswer = append(a.took.fromAnswer, max(0, p.last.Sub(p.answered)))
+	delete(a.pending, key)
+	a.waiting.Done()
 }
 
 // collect waits for everything that is expected and returns how long each took
 // to the last replica.
-func (a *arrivals) collect(ctx context.Context) ([]time.Duration, error) {
+func (a *arrivals) collect(ctx context.Context) (tooks, error) {
 	done := make(chan struct{})
 	go func() {
 		a.waiting.Wait()
@@ -149,15 +172,15 @@ func (a *arrivals) collect(ctx context.Context) ([]time.Duration, error) {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return tooks{}, ctx.Err()
 	case <-time.After(patience):
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return nil, fmt.Errorf("%w: %d revocations", errLost, len(a.pending))
+		return tooks{}, fmt.Errorf("%w: %d revocations", errLost, len(a.pending))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	late := a.late
-	a.late = nil
-	return late, nil
+	took := a.took
+	a.took = tooks{}
+	return took, nil
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -106,17 +108,32 @@ func (s *system) findRunning(ctx context.Context, state string) (*devstack.Runni
 }
 
 // overrides is what this run changes in a service's environment.
-func (s *system) overrides(service string) []string {
+func (s *system) overrides(service string) ([]string, error) {
 	common := []string{"LOG_LEVEL=WARN"}
 	if service != devstack.IdentityRelay {
-		return common
+		return common, nil
 	}
-	return append(common,
+	database, err := config.ReadSecretFile(s.running.SecretFile(devstack.DatabaseName(service) + "_runtime.url"))
+	if err != nil {
+		return nil, err
+	}
+	address, err := url.Parse(database)
+	if err != nil {
+		return nil, errors.New("the relay's database has no URL") // the cause would quote the password
+	}
+	query := address.Query()
+	query.Set("pool_max_conns", strconv.Itoa(s.pool))
+	address.RawQuery = query.Encode()
+	file := filepath.Join(s.dir, "relay-database.url")
+	if err := os.WriteFile(file, []byte(address.String()), 0o600); err != nil {
+		return nil, err
+	}
+	return append(common, "DATABASE_URL_FILE="+file,
 		"IDENTITY_RELAY_USER_LIST=scim", "IDENTITY_RELAY_SCIM_URL="+s.provider.url, "IDENTITY_RELAY_SCIM_BEARER_FILE="+s.provider.bearerFile,
 		"IDENTITY_RELAY_IDP_REQUESTS_PER_SECOND="+strconv.Itoa(idpRequestsPerSecond),
 		"IDENTITY_RELAY_ERASURES_PER_HOUR="+strconv.Itoa(erasuresPerHour),
 		"IDENTITY_RELAY_RECONCILE_INTERVAL=0s", profileVariable+"="+s.profile,
-	)
+	), nil
 }
 
 // start runs services side by side and waits until they are ready.
@@ -129,7 +146,11 @@ func (s *system) start(ctx context.Context, names ...string) error {
 		if err != nil {
 			return err
 		}
-		environ := append(strings.Split(strings.TrimSpace(string(raw)), "\n"), s.overrides(name)...)
+		changed, err := s.overrides(name)
+		if err != nil {
+			return err
+		}
+		environ := append(strings.Split(strings.TrimSpace(string(raw)), "\n"), changed...)
 		s.services[name], err = measure.Start(filepath.Join(s.dir, name+".log"), []string{serveMode, name}, environ)
 		if err != nil {
 			return err

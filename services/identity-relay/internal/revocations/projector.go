@@ -22,6 +22,9 @@ const (
 	// batch is small enough that its puts end within putTimeout.
 	batch      = 200
 	putTimeout = 3 * time.Second
+	// gather is what a batch waits for more after the one before: each costs a
+	// transaction, and a thousand revocations a second are not a thousand of them.
+	gather = 3 * time.Millisecond
 	// renewAfter is when a block that still holds is put again: well before the
 	// bucket forgets it.
 	renewAfter = Lifetime / 2
@@ -120,12 +123,21 @@ func (p *Projector) project(ctx context.Context) (err error) {
 	}
 	for {
 		n, err := p.projectBatch(ctx, p.kv)
-		if err != nil {
+		if err != nil || n == 0 {
 			return err
 		}
 		if n < batch {
-			return nil
+			pause(ctx, gather)
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -171,12 +183,16 @@ type row struct {
 	ReadAt    time.Time // by the database's clock, which all replicas share
 }
 
+// A crash may forget that rows were put: they are put again, with the same effect.
+// Nothing waits for the disk here.
+var forgetful = pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit = off"}
+
 // projectBatch holds the rows' locks while it puts them, so that what is in the
 // bucket never falls behind a newer row.
 func (p *Projector) projectBatch(ctx context.Context, kv jetstream.KeyValue) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, p.pool, forgetful, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT kind, key, revoked_at, cardinality(causes) = 0, clock_timestamp() FROM revocations
 			WHERE pending ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED`, batch)
 		if err != nil {
