@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"strings"
 	"time"
@@ -196,10 +197,11 @@ func (p *pass) readList(ctx context.Context) error {
 	if err := p.readWaiting(ctx); err != nil {
 		return err
 	}
-	listed := map[string]struct{}{}
+	// They are only counted, once each; hashes do for that and take less memory.
+	listed, seed := map[uint64]struct{}{}, maphash.MakeSeed()
 	err = p.Users.Each(ctx, func(users []userlist.User) error {
 		for _, u := range users {
-			listed[u.ID] = struct{}{}
+			listed[maphash.String(seed, u.ID)] = struct{}{}
 			delete(p.held, u.ID)
 			if _, missing := p.known[u.ID]; missing {
 				p.listedAgain = append(p.listedAgain, u.ID)
