@@ -10,7 +10,7 @@ const operatorClient = "operator"
 
 // Access says who may call what. The operator's routes fail closed like any
 // other; what facts are pushed to is public, because a signature is the credential.
-var Access = access.Table{Service: name, Routes: []access.Route{
+var Access = access.Table{Service: name, Routes: append([]access.Route{
 	{
 		Pattern: "POST /v1/webhooks/auther", Allow: []access.Rule{access.Public()},
 		Doc: "Auther's webhooks; authenticated by their signature",
@@ -87,4 +87,4 @@ var Access = access.Table{Service: name, Routes: []access.Route{
 		Pattern: "POST /v1/events/replays", Allow: []access.Rule{access.Client(operatorClient, api.Scope)},
 		Doc: "publish events again",
 	},
-}}
+}, userDataRoutes()...)}

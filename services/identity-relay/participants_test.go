@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/internal/access"
+	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
@@ -67,8 +68,9 @@ func (r *room) addNeighbour(name string) *neighbour {
 		authn.Options{Audiences: []string{name}, Revocations: revoked, Development: true, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(r.t, err)
 	r.t.Cleanup(verifier.Close)
-	mux := access.NewMux(access.Table{Service: name, Routes: []access.Route{userids.Route()}}, verifier)
+	mux := access.NewMux(access.Table{Service: name, Routes: append([]access.Route{userids.Route()}, holdings.Routes()...)}, verifier)
 	userids.Handle(mux, n.Participant)
+	holdings.Handle(mux, n.Participant)
 	handler, err := mux.Handler()
 	require.NoError(r.t, err)
 	server := httptest.NewServer(handler)

@@ -105,9 +105,14 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	if err != nil {
 		return nil, nil, err
 	}
+	var data *userData
 	receipts, err := mailbox.NewConsumer(m.JetStream, m.Pool, mailbox.ConsumerConfig{
-		Stream: streams.Receipts, Durable: streams.Durable(name, "receipts"), Handler: erasures.TakeReceipt,
-		OnCommit: worker.Wake, Logger: m.Logger,
+		Stream: streams.Receipts, Durable: streams.Durable(name, "receipts"), Handler: takeReceipt,
+		Logger: m.Logger,
+		OnCommit: func() {
+			worker.Wake()
+			data.rekeyings.Wake()
+		},
 	})
 	if err != nil {
 		return nil, nil, err
@@ -123,6 +128,12 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	}
 	holders, stopTokens, err := holders(cfg, m, participants)
 	if err != nil {
+		return nil, nil, err
+	}
+	var stopData func()
+	data, stopData, err = newUserData(cfg, m, participants, list, tombstones, recorder, hex.EncodeToString(sum[:]))
+	if err != nil {
+		stopTokens()
 		return nil, nil, err
 	}
 	reconciler := reconcile.New(reconcile.Reconciler{
@@ -147,17 +158,20 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	mux := access.NewMux(Access, m.Verifier)
 	stopSources, err := handleSources(ctx, mux, cfg, m, issuers, list.Namespace, recorder, refused)
 	if err != nil {
+		stopData()
 		stopTokens()
 		return nil, nil, err
 	}
 	stop := func() {
 		stopSources()
+		stopData()
 		stopTokens()
 		_ = stopObserving() // nothing is observed any more
 	}
 	(&operator.Service{
 		Pool: m.Pool, Recorder: recorder, Projector: projector, Reconciler: reconciler, Refusals: refused, Erasures: settings, Now: time.Now,
 	}).Register(mux)
+	data.serve(m, mux)
 	handler, err := mux.Handler()
 	if err != nil {
 		stop()

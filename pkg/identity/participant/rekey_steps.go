@@ -22,7 +22,7 @@ type RekeyedColumn struct {
 	Table  string      `json:"table"`
 	Column string      `json:"column"`
 	Action RekeyAction `json:"action"`
-	// Rows were moved, or discarded.
+	// Rows were moved, discarded, or kept.
 	Rows int64 `json:"rows"`
 	// Merged rows of the old ID gave way to rows of the new one, by Conflict.
 	Merged int64 `json:"merged,omitempty"`
@@ -63,6 +63,11 @@ func (m *Manifest) Rekey(ctx context.Context, tx pgx.Tx, oldID, newID string) ([
 func (p place) rekey(ctx context.Context, tx pgx.Tx, oldID, newID string) (RekeyedColumn, error) {
 	rule := p.table.Rekey
 	r := RekeyedColumn{Table: p.table.Name, Column: p.label, Action: rule.action()}
+	left := "SELECT count(*) FROM " + p.from + " WHERE " + p.holds()
+	if r.Action == RekeyKeep {
+		r.Reason = rule.Reason
+		return r, tx.QueryRow(ctx, left, oldID).Scan(&r.Rows)
+	}
 	change, args := "UPDATE "+p.from+" SET "+p.replacement()+" WHERE "+p.holds(), []any{oldID, newID}
 	if r.Action == RekeyDiscard {
 		change, args = "DELETE FROM "+p.from+" WHERE "+p.holds(), args[:1]
@@ -75,12 +80,12 @@ func (p place) rekey(ctx context.Context, tx pgx.Tx, oldID, newID string) (Rekey
 		return r, err
 	}
 	r.Rows = tag.RowsAffected()
-	var left int64
-	if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+p.from+" WHERE "+p.holds(), oldID).Scan(&left); err != nil {
+	var n int64
+	if err := tx.QueryRow(ctx, left, oldID).Scan(&n); err != nil {
 		return r, fmt.Errorf("count again: %w", err)
 	}
-	if left > 0 {
-		return r, fmt.Errorf("%d rows are left", left)
+	if n > 0 {
+		return r, fmt.Errorf("%d rows are left", n)
 	}
 	return r, nil
 }

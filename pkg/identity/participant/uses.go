@@ -22,11 +22,13 @@ type Child struct {
 // RekeyAction is what becomes of a table's rows when a user gets another ID.
 type RekeyAction string
 
-// RekeyMove puts the new ID in the old one's place; RekeyDiscard deletes the old
-// ID's rows, for what means nothing under another ID.
+// RekeyMove puts the new ID in the old one's place. RekeyDiscard deletes the old
+// ID's rows, for what means nothing under another ID. RekeyKeep leaves them, for
+// what is about the old ID itself.
 const (
 	RekeyMove    RekeyAction = "move"
 	RekeyDiscard RekeyAction = "discard"
+	RekeyKeep    RekeyAction = "keep"
 )
 
 // RekeyConflict is what happens where a unique key lets only one of two rows
@@ -88,12 +90,12 @@ func (t Table) useFaults() []error {
 	r := t.Rekey
 	switch r.action() {
 	case RekeyMove:
-	case RekeyDiscard:
+	case RekeyDiscard, RekeyKeep:
 		if r.Conflict != "" {
-			fault("rekey: what is discarded has no conflicts")
+			fault("rekey: what does not move has no conflicts")
 		}
 	default:
-		fault("rekey: action must be move or discard")
+		fault("rekey: action must be move, discard or keep")
 	}
 	switch r.conflict() {
 	case ConflictRefuse, ConflictKeepNew, ConflictAdd:
@@ -103,8 +105,8 @@ func (t Table) useFaults() []error {
 	if (r.conflict() == ConflictAdd) != (len(r.Add) > 0) || !allIdentifiers(r.Add...) {
 		fault("rekey: conflict add, and no other, needs the columns to add")
 	}
-	if r.Reason == "" && (r.action() == RekeyDiscard || r.conflict() != ConflictRefuse) {
-		fault("rekey: a reason is required where rows do not survive")
+	if r.Reason == "" && (r.action() != RekeyMove || r.conflict() != ConflictRefuse) {
+		fault("rekey: a reason is required where rows do not move")
 	}
 	return faults
 }

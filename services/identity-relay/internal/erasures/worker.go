@@ -111,6 +111,8 @@ func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
 		var userID string
 		err := tx.QueryRow(ctx, `SELECT id, user_id FROM erasures WHERE state = 'grace' AND grace_until <= $1
 			AND ($2 OR checked_at IS NOT NULL OR grace_until <= opened_at)
+			-- What is on its way to this ID must arrive first.
+			AND NOT EXISTS (SELECT FROM rekeying_users u WHERE u.user_id = erasures.user_id)
 			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now, w.Lookup == nil).Scan(&id, &userID)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil

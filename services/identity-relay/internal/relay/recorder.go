@@ -16,6 +16,7 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/eventlog"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/rekeyings"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
 )
 
@@ -78,6 +79,16 @@ func (r *Recorder) Record(ctx context.Context, tx pgx.Tx, f Fact) (Outcome, erro
 		outcome = Dropped
 	case erased && (f.Kind != UserDeleted || !f.Held):
 		outcome = Erased
+	case f.Kind == UserDeleted:
+		// Two accounts became one, and now the identity provider deletes the old one.
+		// Its data is the new one's: nothing of it is to be erased.
+		rekeyed, err := rekeyings.Rekeyed(ctx, tx, r.Tombstones.Hashes(f.UserID))
+		if err != nil {
+			return "", err
+		}
+		if rekeyed {
+			outcome = Erased
+		}
 	}
 	first, err := r.remember(ctx, tx, f, outcome)
 	if err != nil {

@@ -1,0 +1,204 @@
+package orphans
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/shadowless/shadowless/pkg/identity/participant"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/peers"
+)
+
+// readHolders asks everybody who has not told everything yet, each from where
+// it stopped.
+func (a *Auditor) readHolders(ctx context.Context, id uuid.UUID) error {
+	var partial bool
+	if err := a.Pool.QueryRow(ctx, `SELECT partial FROM orphan_audits WHERE id = $1`, id).Scan(&partial); err != nil {
+		return fmt.Errorf("read an audit: %w", err)
+	}
+	rows, err := a.Pool.Query(ctx, `SELECT holder FROM orphan_audit_holders WHERE audit_id = $1 AND NOT complete`, id)
+	if err != nil {
+		return fmt.Errorf("read holders: %w", err)
+	}
+	open, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("read holders: %w", err)
+	}
+	var failed []error
+	for _, p := range a.Peers {
+		if !slices.Contains(open, p.Name()) {
+			continue
+		}
+		if err := a.readHolder(ctx, id, p); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			a.Log.WarnContext(ctx, "a participant did not tell its user IDs", "participant", p.Name(), "cause", err)
+			failed = append(failed, err)
+			_, err := a.Pool.Exec(ctx, `UPDATE orphan_audit_holders SET problem = 'did not answer' WHERE audit_id = $1 AND holder = $2`, id, p.Name())
+			if err != nil {
+				return fmt.Errorf("note a holder: %w", err)
+			}
+		}
+	}
+	if len(failed) == 0 || partial && len(failed) < len(a.Peers) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errHolders, errors.Join(failed...))
+}
+
+func (a *Auditor) readHolder(ctx context.Context, id uuid.UUID, p peers.Peer) error {
+	// The last ID that was kept. What lies between it and the last one that was
+	// read meant nothing and is read once more.
+	var after string
+	err := a.Pool.QueryRow(ctx, `SELECT coalesce(max(user_id), '') FROM orphan_audit_ids WHERE audit_id = $1 AND holder = $2`, id, p.Name()).Scan(&after)
+	if err != nil {
+		return fmt.Errorf("find where to go on: %w", err)
+	}
+	for {
+		page, next, err := p.Holdings(ctx, after, holderPage)
+		if err != nil {
+			return err
+		}
+		err = pgx.BeginTxFunc(ctx, a.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			return a.keep(ctx, tx, id, p.Name(), page, next == "")
+		})
+		if err != nil {
+			return fmt.Errorf("keep a page: %w", err)
+		}
+		if next == "" {
+			return nil
+		}
+		after = next
+	}
+}
+
+// columnCount is what one page adds to a column's counts.
+type columnCount struct{ ids, rows, retained, foreign int64 }
+
+// keep stores a page. A page that is read twice counts once.
+func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder string, page []participant.Holding, last bool) error {
+	ids := make([]string, len(page))
+	for i, h := range page {
+		ids[i] = h.UserID
+	}
+	// An erasure of one of them waits for this page and deletes what it stored, or
+	// was before it and has left a tombstone.
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared(hashtextextended('identity-relay user ' || id, 0)) FROM unnest($1::text[]) AS id`, ids)
+	if err != nil {
+		return fmt.Errorf("lock users: %w", err)
+	}
+	erased, err := a.erased(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	counts := map[[2]string]*columnCount{}
+	kept := 0
+	for _, h := range page {
+		gone := h.Erased || erased[h.UserID]
+		places, retained := h.Places, []participant.HeldPlace(nil)
+		if gone {
+			places, retained = split(h.Places)
+		}
+		known := true
+		if len(places) > 0 && !a.foreign(h.UserID) {
+			if known, err = a.store(ctx, tx, id, holder, h.UserID, gone, places); err != nil {
+				return err
+			}
+		}
+		if !known {
+			continue // read before
+		}
+		kept++
+		for _, place := range h.Places {
+			c := counts[[2]string{place.Table, place.Column}]
+			if c == nil {
+				c = &columnCount{}
+				counts[[2]string{place.Table, place.Column}] = c
+			}
+			c.ids++
+			c.rows += place.Rows
+			if a.foreign(h.UserID) {
+				c.foreign++
+			}
+			if slices.Contains(retained, place) {
+				c.retained++
+			}
+		}
+	}
+	for column, c := range counts {
+		_, err := tx.Exec(ctx, `INSERT INTO orphan_audit_columns AS o (audit_id, holder, held_table, held_column, ids, held_rows, retained_ids, foreign_ids)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (audit_id, holder, held_table, held_column) DO UPDATE SET ids = o.ids + excluded.ids, held_rows = o.held_rows + excluded.held_rows,
+				retained_ids = o.retained_ids + excluded.retained_ids, foreign_ids = o.foreign_ids + excluded.foreign_ids`,
+			id, holder, column[0], column[1], c.ids, c.rows, c.retained, c.foreign)
+		if err != nil {
+			return fmt.Errorf("count a column: %w", err)
+		}
+	}
+	_, err = tx.Exec(ctx, `UPDATE orphan_audit_holders SET ids = ids + $3, complete = complete OR $4, problem = '' WHERE audit_id = $1 AND holder = $2`,
+		id, holder, kept, last)
+	return err
+}
+
+// store keeps an ID until the list names it. The ID of somebody who was erased
+// is not kept, only its hash. It reports false for one that is kept already.
+func (a *Auditor) store(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder, userID string, gone bool, places []participant.HeldPlace) (bool, error) {
+	raw, err := json.Marshal(places)
+	if err != nil {
+		return false, fmt.Errorf("encode places: %w", err)
+	}
+	finding, kept := "held", &userID
+	if gone {
+		finding, kept = "erased", nil
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO orphan_audit_ids (audit_id, holder, user_hash, user_id, finding, places) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (audit_id, holder, user_hash) DO NOTHING`, id, holder, a.Tombstones.Hash(userID), kept, finding, raw)
+	if err != nil {
+		return false, fmt.Errorf("keep an ID: %w", err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// split tells what an erasure should have taken from what it keeps.
+func split(places []participant.HeldPlace) (left, retained []participant.HeldPlace) {
+	for _, p := range places {
+		if p.Disposition == participant.Retain {
+			retained = append(retained, p)
+		} else {
+			left = append(left, p)
+		}
+	}
+	return left, retained
+}
+
+func (a *Auditor) erased(ctx context.Context, tx pgx.Tx, ids []string) (map[string]bool, error) {
+	var hashes [][]byte
+	for _, id := range ids {
+		hashes = append(hashes, a.Tombstones.Hashes(id)...)
+	}
+	rows, err := tx.Query(ctx, `SELECT hash FROM participant_tombstones WHERE hash = ANY($1) AND NOT lifted`, hashes)
+	if err != nil {
+		return nil, fmt.Errorf("look for tombstones: %w", err)
+	}
+	buried, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		return nil, fmt.Errorf("look for tombstones: %w", err)
+	}
+	erased := map[string]bool{}
+	if len(buried) == 0 {
+		return erased, nil
+	}
+	for _, id := range ids {
+		erased[id] = slices.ContainsFunc(a.Tombstones.Hashes(id), func(h []byte) bool {
+			return slices.ContainsFunc(buried, func(b []byte) bool { return bytes.Equal(b, h) })
+		})
+	}
+	return erased, nil
+}
