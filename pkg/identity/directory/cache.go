@@ -149,12 +149,6 @@ func (c *cache) remove(element *list.Element) {
 	c.order.Remove(element)
 }
 
-func (c *cache) size() (entries, bytes int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.order.Len(), c.bytes
-}
-
 func of(element *list.Element) *cached {
 	return element.Value.(*cached) //nolint:forcetypeassert // nothing else is in the list
 }
