@@ -15,6 +15,9 @@ type auditCommand struct {
 	Exchanges auditExchangesCommand `cmd:"" help:"Attempts to get a token at token-exchange, newest first."`
 	Refusals  auditRefusalsCommand  `cmd:"" help:"Attempts that proved no key or were over a limit, counted."`
 	Changes   auditChangesCommand   `cmd:"" help:"What was changed about clients and keys, and by whom."`
+
+	Orphans auditOrphansCommand `cmd:"" help:"User IDs that services hold and the identity provider does not know."`
+	Exports auditExportsCommand `cmd:"" help:"Who exported whose data, and what each participant delivered."`
 }
 
 type auditFlags struct {

@@ -22,12 +22,15 @@ type commands struct {
 	Signing    signingCommand    `cmd:"" help:"Keys that token-exchange signs with."`
 	SecretKeys secretKeysCommand `cmd:"" help:"Keys in the files of token-exchange: of hashes and of encryption."`
 	Tokens     tokensCommand     `cmd:"" help:"Tokens that clients hold."`
-	Audit      auditCommand      `cmd:"" help:"Who asked token-exchange for what, and who changed what."`
+	Audit      auditCommand      `cmd:"" help:"Who asked token-exchange for what, who changed what, and whom nobody knows."`
 
 	Erasures  erasuresCommand  `cmd:"" help:"Deletions: who has answered, and what was kept."`
 	Events    eventsCommand    `cmd:"" help:"Identity events: the log, replays, and what a consumer gave up."`
 	Revoke    revokeCommand    `cmd:"" help:"Cut off a user, session, token or client at once."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare the participants' user IDs with the IdP's list now."`
+	Export    exportCommand    `cmd:"" help:"Everything that is held under a user ID, from every participant, as one JSON document."`
+	Rekey     rekeyCommand     `cmd:"" help:"Give a user another ID everywhere: the identity provider was migrated, or two accounts became one."`
+	Rekeyings rekeyingsCommand `cmd:"" help:"Users who got another ID: who has answered, and what was done."`
 	Scan      scanCommand      `cmd:"" help:"Look for a user ID in every database, stream and bucket of this machine's system."`
 	Doctor    doctorCommand    `cmd:"" help:"Examine a running system from outside: send what must be refused."`
 
