@@ -2,6 +2,7 @@ package identityrelay_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,12 +42,7 @@ func (n *neighbour) lists(userID string) bool {
 	n.room.t.Helper()
 	ids, _, err := n.UserIDs(n.room.t.Context(), "", participant.MaxUserIDs)
 	require.NoError(n.room.t, err)
-	for _, id := range ids {
-		if id == userID {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(ids, userID)
 }
 
 func TestErasure_ARestoredBackupIsErasedAgain(t *testing.T) {

@@ -32,7 +32,7 @@ func tool(t testing.TB, name string, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput(); err != nil { //nolint:gosec // a program of PostgreSQL's
 		t.Fatalf("%s: %v\n%s", name, err, out)
 	}
 }

@@ -126,7 +126,7 @@ func (p *Participant) Tombstones() *Tombstones { return p.tombstones }
 func (p *Participant) Run(ctx context.Context) error {
 	steps, endings, err := p.prepare(ctx)
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it was told to stop before it had begun
 	}
 	if err != nil {
 		return fmt.Errorf("run participant %s: %w", p.config.Name, err)

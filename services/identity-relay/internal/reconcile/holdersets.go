@@ -1,5 +1,7 @@
 package reconcile
 
+import "slices"
+
 // holderSets numbers the sets of holders that users have. A million users share
 // a handful of them, so a user costs four bytes and not a list of names.
 type holderSets struct {
@@ -25,7 +27,7 @@ func (h *holderSets) add(set uint32, holder string) uint32 {
 	larger, known := h.with[key]
 	if !known {
 		larger = uint32(len(h.names)) //nolint:gosec // as many as there are combinations of services
-		h.names = append(h.names, append(members[:len(members):len(members)], holder))
+		h.names = append(h.names, append(slices.Clip(members), holder))
 		h.with[key] = larger
 	}
 	return larger
