@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,11 +79,11 @@ func (s *system) eraseOne(ctx context.Context, r *report, d databases) error {
 	}
 	r.title(fmt.Sprintf("Erasure of a user with %d orders", s.orders))
 	rows := [][]string{
-		{"floor: one UPDATE of as many orders", ms(floor), fmt.Sprint(s.orders), ""},
+		{"floor: one UPDATE of as many orders", ms(floor), strconv.Itoa(s.orders), ""},
 		{"webhook committed, access ends", ms(committed), "", ""},
 	}
 	for _, step := range steps {
-		rows = append(rows, []string{"receipt of " + step.participant, ms(step.after), fmt.Sprint(step.rows), fmt.Sprint(step.kept)})
+		rows = append(rows, []string{"receipt of " + step.participant, ms(step.after), strconv.FormatInt(step.rows, 10), strconv.FormatInt(step.kept, 10)})
 	}
 	r.table([]string{"what", "after", "rows changed", "rows retained by law"}, append(rows, []string{"complete, with a certificate", ms(complete.Sub(begun)), "", ""})...)
 	return nil

@@ -96,6 +96,60 @@ func (c *constants) report(r *report) {
 		[]string{"u", "a user held, in the relay's memory during a pass", bytes(c.heldBytes)},
 		[]string{"p", "a user in a pass", number(float64(c.passPerUser)/float64(time.Microsecond), "%.1f µs")},
 	)
+	c.workOut(r)
+}
+
+// system sizes that the formulas are worked out for: users, and events a second
+// if each causes one a day.
+var sizes = []struct {
+	name   string
+	users  float64
+	events float64
+	live   float64
+}{
+	{"1 million users", 1e6, 1e6 / day, 1e5},
+	{"100 million users", 1e8, 1e8 / day, 1e7},
+}
+
+// Lives of what is kept, in seconds (docs/identity.md, "What is kept where").
+const (
+	day          = 86_400
+	eventLife    = 30 * day
+	deliveryLife = 7 * day
+	streamLife   = 7 * day
+	inboxLife    = 30 * day
+	services     = 4
+)
+
+// workOut fills the formulas in.
+func (c *constants) workOut(r *report) {
+	if c.eventBytes == 0 || c.entryBytes == 0 || c.passPerUser == 0 {
+		return
+	}
+	gb := func(b float64) string { return fmt.Sprintf("%.1f GB", b/1e9) }
+	head, rows := []string{"one event a user and day, four services"}, [][]string{
+		{"events a second, E"}, {"relay's log, E · (30 d · e + 7 d · d)"}, {"stream, E · 7 d · m"}, {"inboxes of all services, S · E · 30 d · i"},
+		{"live revocations, R"}, {"bucket and rows, R · (k + r)"}, {"memory of each replica, R · h"},
+		{"calls of a pass, U / 500"}, {"time of a pass, U · p"}, {"memory of a pass, U · u"},
+	}
+	for _, size := range sizes {
+		head = append(head, size.name)
+		for i, cell := range []string{
+			fmt.Sprintf("%.0f", size.events),
+			gb(size.events * (eventLife*c.eventBytes + deliveryLife*c.deliveryBytes)),
+			gb(size.events * streamLife * c.streamBytes),
+			gb(services * size.events * inboxLife * c.inboxBytes),
+			fmt.Sprintf("%.0f", size.live),
+			gb(size.live * (c.entryBytes + c.revocationBytes)),
+			gb(size.live * c.replicaBytes),
+			fmt.Sprintf("%.0f", size.users/maxPage),
+			(time.Duration(size.users) * c.passPerUser).Round(time.Second).String(),
+			gb(size.users * c.heldBytes),
+		} {
+			rows[i] = append(rows[i], cell)
+		}
+	}
+	r.table(head, rows...)
 }
 
 // number is a dash for what this run did not measure.

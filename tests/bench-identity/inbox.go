@@ -109,7 +109,9 @@ func (s *system) closeInboxes(ctx context.Context, list []*inbox) {
 	for _, in := range list {
 		if in.stop != nil {
 			in.stop()
-			<-in.done
+			if err := <-in.done; err != nil {
+				progress("an inbox failed: %v", err)
+			}
 		}
 		if in.pool != nil {
 			in.pool.Close()

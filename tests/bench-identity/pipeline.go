@@ -19,8 +19,9 @@ const (
 	committed = iota // the webhook was answered
 	published        // JetStream's own time of the message
 	firstInbox
-	stages = firstInbox + participants
 )
+
+const stages = firstInbox + participants
 
 // track follows the events of one measurement; an event's index is its user.
 type track struct {

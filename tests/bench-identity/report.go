@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,10 +87,10 @@ func (r *report) pipeline(s *system, f *floors, p pipelineResult) {
 	at := func(rate string, l []latency, most []float64) []string {
 		return []string{rate, durations(p50s(l)), durations(p99s(l)), rates(most)}
 	}
-	rate := fmt.Sprintf("%d", pipelineRate)
+	rate := strconv.Itoa(pipelineRate)
 	r.table([]string{"what", "at a rate of", "p50", "p99", "most a second"},
-		append([]string{"floor: one row committed, one after another"}, at(fmt.Sprint(floorRate), f.commit.latencies, f.commit.maxima)...),
-		append([]string{"floor: one message published and acknowledged, likewise"}, at(fmt.Sprint(floorRate), f.publish.latencies, f.publish.maxima)...),
+		append([]string{"floor: one row committed, one after another"}, at(strconv.Itoa(floorRate), f.commit.latencies, f.commit.maxima)...),
+		append([]string{"floor: one message published and acknowledged, likewise"}, at(strconv.Itoa(floorRate), f.publish.latencies, f.publish.maxima)...),
 		append([]string{"webhook → committed (204)"}, at(rate, p.commit, p.taken)...),
 		append([]string{"webhook → published (JetStream's time)"}, at(rate, p.stream, nil)...),
 		append([]string{"webhook → committed in the last of four inboxes"}, at(rate, p.inboxes, p.most)...),

@@ -13,7 +13,7 @@ import (
 
 // ofEach is one row for each thing of each user. $1 is the beginning of the users'
 // IDs, $2 and $3 the first and the last one's number, $4 how many things each.
-const ofEach = ` FROM (SELECT $1::text || lpad(u::text, 21, '0') AS user_id, md5($1::text || u || '/' || n)::uuid AS id, md5('posted ' || $1::text || u || '/' || n)::uuid AS posted
+const ofEach = ` FROM (SELECT $1::text || lpad(u::text, 21, '0') AS user_id, md5($1::text || u || '/' || n)::uuid AS id, md5('order ' || $1::text || u || '/' || n)::uuid AS order_id, md5('posted ' || $1::text || u || '/' || n)::uuid AS posted
 	FROM generate_series($2::int, $3::int) u, generate_series(1, $4::int) n) seeded`
 
 // seedSQL writes orders and invoices straight into the tables: what is measured
@@ -26,7 +26,7 @@ var seedSQL = map[string][]string{
 	},
 	devstack.Billing: {
 		`INSERT INTO invoices (id, order_id, tenant_id, user_id, status, currency, amount_minor, version, created_at, updated_at)
-			SELECT id, id, 'bench', user_id, 'paid', 'EUR', 1200, 1, now(), now()` + ofEach,
+			SELECT id, order_id, 'bench', user_id, 'paid', 'EUR', 1200, 1, now(), now()` + ofEach,
 		`INSERT INTO ledger_transactions (id, invoice_id, kind, currency, posted_at) SELECT posted, id, 'invoice', 'EUR', now()` + ofEach,
 		`INSERT INTO ledger_entries (transaction_id, account, amount_minor)
 			SELECT posted, a.account, a.amount` + ofEach + `, (VALUES ('receivable', 1200), ('revenue', -1200)) a (account, amount)`,

@@ -58,7 +58,9 @@ func BenchmarkFeed_Load(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	b.ResetTimer()
-	go func() { done <- revocation.NewFeed(broker.JetStream, revocation.FeedConfig{Instance: "bench"}).Run(ctx, list) }()
+	go func() {
+		done <- revocation.NewFeed(broker.JetStream, revocation.FeedConfig{Instance: "bench"}).Run(ctx, list)
+	}()
 	for !list.Loaded() {
 		time.Sleep(100 * time.Microsecond)
 	}
