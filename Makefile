@@ -55,6 +55,10 @@ generate: ## Write the generated documentation.
 conformance: needs ## Hold token-exchange to its contract and write docs/conformance.md.
 	go test ./tests/conformance -count 1 -run TestConformance -write
 
+.PHONY: faults
+faults: needs-postgres ## Kill, cut off and flood parts of the system and write docs/faults.md.
+	go test ./tests/faults -count 1 -tags long -timeout 30m -run TestFaults -write
+
 .PHONY: bench-exchange
 bench-exchange: needs-postgres ## token-exchange beside its floors: requests per CPU-second, latency, memory.
 	go run ./tests/bench-exchange $(BENCH_ARGS)

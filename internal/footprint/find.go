@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -104,11 +105,17 @@ func inStream(ctx context.Context, js jetstream.JetStream, info *jetstream.Strea
 	if err != nil {
 		return nil, err
 	}
+	// Not consumer.Next, which makes a new consumer on the server for each message.
+	messages, err := consumer.Messages()
+	if err != nil {
+		return nil, err
+	}
+	defer messages.Stop()
 	spellings := Spellings(id)
 	counts := map[string]int{}
 	for {
-		message, err := consumer.Next(jetstream.FetchMaxWait(quiet))
-		if errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
+		message, err := messages.Next(jetstream.NextMaxWait(quiet))
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
 			break
 		}
 		if err != nil {

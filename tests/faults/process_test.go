@@ -1,6 +1,4 @@
-// Package faults kills parts of the running system and shows that nothing that
-// was accepted is lost.
-package faults
+package faults_test
 
 import (
 	"context"
@@ -9,116 +7,190 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/shadowless/shadowless/internal/devstack"
 )
 
 const (
-	patience = 60 * time.Second
-	poll     = 25 * time.Millisecond
+	patience       = 60 * time.Second
+	attemptTimeout = 10 * time.Second
+	poll           = 25 * time.Millisecond
 )
 
-// binaries are the services' own commands, each built once.
-var binaries struct {
-	sync.Mutex
-	dir   string
-	built map[string]string
+// built is the one binary of all processes; without the race detector, which
+// watches the test.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
 }
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "shadowless-faults-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binaries.dir, binaries.built = dir, map[string]string{}
 	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	if built.dir != "" {
+		if err := os.RemoveAll(built.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
 
-func binary(t *testing.T, service string) string {
+func binary(t *testing.T) string {
 	t.Helper()
-	binaries.Lock()
-	defer binaries.Unlock()
-	if path, ok := binaries.built[service]; ok {
-		return path
-	}
-	path := filepath.Join(binaries.dir, service)
-	out, err := exec.Command("go", "build", "-o", path, "github.com/shadowless/shadowless/services/"+service+"/cmd/"+service).CombinedOutput() //nolint:gosec // names of this repository
-	require.NoError(t, err, string(out))
-	binaries.built[service] = path
-	return path
-}
-
-// system is everything but one service in this process, and that one as a
-// process of its own, started by its own command from its environment alone.
-type system struct {
-	*devstack.Stack
-	t       *testing.T
-	service string
-	process *exec.Cmd
-}
-
-func start(t *testing.T, service string) *system {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "shadowless-faults-")
-	require.NoError(t, err)
-	ports, release, err := devstack.FreePorts()
-	require.NoError(t, err)
-	t.Cleanup(release)
-	stack, err := devstack.Start(context.Background(), devstack.Config{StateDir: dir, Ports: ports, SkipFsync: true, Without: []string{service}})
-	require.NoError(t, err)
-	s := &system{Stack: stack, t: t, service: service}
-	s.launch()
-	t.Cleanup(func() {
-		s.kill()
-		require.NoError(t, stack.Stop())
-		require.NoError(t, os.RemoveAll(dir))
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "shadowless-faults-bin-"); built.err == nil {
+			built.err = build(filepath.Join(built.dir, "program"))
+		}
 	})
-	s.ready()
-	return s
+	require.NoError(t, built.err)
+	return filepath.Join(built.dir, "program")
 }
 
-// launch starts the service's command.
-func (s *system) launch() {
-	s.t.Helper()
-	environ, err := s.Environ(s.service)
-	require.NoError(s.t, err)
-	s.process = exec.Command(binary(s.t, s.service)) //nolint:gosec // built above
-	s.process.Env = environ
-	log, err := os.OpenFile(filepath.Join(s.Running.StateDir, "logs", s.service+".log"), os.O_APPEND|os.O_WRONLY, 0)
-	require.NoError(s.t, err)
+func build(path string, flags ...string) error {
+	args := append(append([]string{"build"}, flags...), "-o", path, "./program")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec // this repository's own command
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+type process struct {
+	cmd  *exec.Cmd
+	args []string
+	env  []string
+	path string
+}
+
+// launch starts a service; overrides replace variables of its environment.
+func (s *system) launch(t *testing.T, service string, overrides ...string) {
+	t.Helper()
+	environ, err := s.stack.Environ(service)
+	require.NoError(t, err)
+	s.spawn(t, service, []string{service}, override(environ, append(append([]string{"NATS_URL=" + s.natsURL()}, settings[service]...), overrides...)))
+}
+
+// override lets later variables win.
+func override(environ, by []string) []string {
+	replaced := map[string]string{}
+	for _, v := range by {
+		name, _, _ := strings.Cut(v, "=")
+		replaced[name] = v
+	}
+	var out []string
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if replaced[name] == "" {
+			out = append(out, v)
+		}
+	}
+	for _, v := range replaced {
+		out = append(out, v)
+	}
+	return out
+}
+
+func (s *system) spawn(t *testing.T, name string, args, env []string) {
+	t.Helper()
+	s.run(t, name, &process{path: binary(t), args: args, env: env})
+}
+
+func (s *system) run(t *testing.T, name string, p *process) {
+	t.Helper()
+	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec // built above
+	p.cmd.Env = p.env
+	// Whatever becomes of the test, its processes end with it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "logs"), 0o700))
+	log, err := os.OpenFile(filepath.Join(s.dir, "logs", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
 	defer log.Close() //nolint:errcheck // the child has its own descriptor
-	s.process.Stdout, s.process.Stderr = log, log
-	require.NoError(s.t, s.process.Start())
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	require.NoError(t, p.cmd.Start())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.processes[name] = p
 }
 
-// kill is kill -9: no chance to finish anything.
-func (s *system) kill() {
-	if s.process.ProcessState != nil {
+// kill is kill -9: no chance to finish anything. What runs not is left alone.
+func (s *system) kill(t *testing.T, name string) {
+	t.Helper()
+	s.mu.Lock()
+	p := s.processes[name]
+	delete(s.processes, name)
+	s.mu.Unlock()
+	if p == nil {
 		return
 	}
-	_ = s.process.Process.Kill()
-	_ = s.process.Wait() // "signal: killed"
+	require.NoError(t, p.cmd.Process.Kill(), name+" had ended before it was killed")
+	_ = p.cmd.Wait() // "signal: killed"
 }
 
-func (s *system) ready() {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		res, err := http.Get(s.Running.Ports.URL(s.service) + "/readyz") //nolint:noctx // bounded by Eventually
+// again starts a killed process as it was started first.
+func (s *system) again(t *testing.T, name string) {
+	t.Helper()
+	for _, node := range s.brokers() {
+		if node == name {
+			s.launchNATS(t, name)
+			return
+		}
+	}
+	s.launch(t, name)
+	s.ready(t, name)
+}
+
+func (s *system) ready(t *testing.T, service string) {
+	t.Helper()
+	eventually(t, service+" is ready", func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.stack.Running.Ports.URL(service)+"/readyz", nil)
 		if err != nil {
-			return false
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
 		}
 		_ = res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	}, patience, poll, s.service+" is not ready")
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("answers %d", res.StatusCode)
+		}
+		return nil
+	})
+}
+
+// eventually repeats check until it returns nil and fails the test with its last
+// error when patience is at an end.
+func eventually(t *testing.T, what string, check func(context.Context) error) {
+	t.Helper()
+	require.NoError(t, until(t.Context(), check), what)
+}
+
+func until(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	var last error
+	for {
+		// An answer that got lost must not use up the patience.
+		attempt, done := context.WithTimeout(ctx, attemptTimeout)
+		err := check(attempt)
+		done()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-tick.C:
+		}
+	}
 }
