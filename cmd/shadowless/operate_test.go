@@ -35,7 +35,10 @@ func TestOperate(t *testing.T) {
 	steps := func(heading string) []string { return blocks(t, section(t, operate, "### "+heading)) }
 
 	// What was answered is in the audit already.
-	s := prepare(t, func(c *tokenexchange.Config) { c.Audit = tokenexchange.AuditStrict })
+	s := prepare(t, func(c *tokenexchange.Config) {
+		c.Audit = tokenexchange.AuditStrict
+		tokenexchangetest.ShortLead(c)
+	})
 	s.must(steps("Deploy")[0],
 		"ENVIRONMENT=development", "INSECURE_PLAIN_HTTP=true", "AUTHN_CONFIG_FILE="+s.Config.AuthnConfigFile, "NATS_URL="+s.Config.NATSURL,
 		"DATABASE_URL_FILE="+s.Config.DatabaseURLFile, "TOMBSTONE_KEY_FILE="+s.Config.TombstoneKeyFile, "TOKEN_EXCHANGE_ISSUER="+s.Issuer,

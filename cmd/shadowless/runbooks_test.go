@@ -30,7 +30,7 @@ func (s *system) runbook(name string, env ...string) string {
 
 func running(t *testing.T) (*system, *meshtest.Service) {
 	t.Helper()
-	s := prepare(t, nil)
+	s := prepare(t, tokenexchangetest.ShortLead)
 	service := s.Start(true)
 	s.admin = s.Operator(streams.Operator)
 	return s, service

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/meshtest"
 	"github.com/shadowless/shadowless/services/token-exchange/api"
+	"github.com/shadowless/shadowless/services/token-exchange/tokenexchangetest"
 )
 
 // keyIn is the key of a state.
@@ -26,7 +27,7 @@ func keyIn(t *testing.T, keys []api.SigningKey, state string) api.SigningKey {
 // TestSigning_EmergencyOnTwoReplicas also is statement G7.
 func TestSigning_EmergencyOnTwoReplicas(t *testing.T) {
 	t.Parallel()
-	w := start(t)
+	w := start(t, with(tokenexchangetest.ShortLead))
 	a := w.service.URL
 	b := w.run().URL
 	admin := w.admin(t)

@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/services/token-exchange/api"
+	"github.com/shadowless/shadowless/services/token-exchange/tokenexchangetest"
 )
 
 // keySetCaching: others may keep the key set for a stated time, and an emergency
 // is over for them no later than that.
 func keySetCaching(t *testing.T, _ *deployment) {
-	d := deploy(t)
+	d := deploy(t, tokenexchangetest.ShortLead)
 	get := func(r *replica, tag string) answer {
 		q := request(t, http.MethodGet, r.url+"/.well-known/jwks.json", "")
 		if tag != "" {

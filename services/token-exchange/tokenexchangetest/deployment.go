@@ -29,9 +29,9 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 )
 
-// EmergencyLead is shorter than the default, so that tests do not wait for long;
-// what is held to it is the same.
-const EmergencyLead = 3 * time.Second
+// ShortLead makes an emergency rotation take effect sooner than by default, for
+// tests that wait for it; what is held to it is the same.
+func ShortLead(c *tokenexchange.Config) { c.SigningEmergencyLead = 5 * time.Second }
 
 // Options of New. Policy and Log are required.
 type Options struct {
@@ -86,7 +86,7 @@ func New(t testing.TB, o Options) *Deployment {
 		KeyEncryptionKeyFile: d.File("encryption.key", api.GenerateSecretKey("e1")),
 		KeyLabel:             "test", SigningAlgorithm: "ES256", Mode: tokenexchange.ModeIssuer,
 		SigningRotateEvery: 720 * time.Hour, SigningRetainFor: 1440 * time.Hour, SigningPublishAhead: 24 * time.Hour,
-		SigningEmergencyLead: EmergencyLead, MaxStaleness: 15 * time.Second,
+		SigningEmergencyLead: 15 * time.Second, MaxStaleness: 15 * time.Second,
 		Audit: tokenexchange.AuditBatched, AuditRetention: 8760 * time.Hour,
 	}
 	if o.Change != nil {

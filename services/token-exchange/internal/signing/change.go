@@ -103,5 +103,13 @@ func (r *Ring) change(ctx context.Context, plan Plan) error {
 	if err != nil {
 		return fmt.Errorf("rotate the signing keys: %w", err)
 	}
+	if err := r.load(records, began); err != nil || !r.state.Load().readAt.After(began) {
+		return err
+	}
+	// A read that began later and ended earlier is kept, and may have missed this.
+	began = r.now()
+	if records, err = r.store.SigningKeys(ctx); err != nil {
+		return fmt.Errorf("read the signing keys: %w", err)
+	}
 	return r.load(records, began)
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/shadowless/shadowless/services/token-exchange/api"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/keyring"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/signing"
+	"github.com/shadowless/shadowless/services/token-exchange/internal/store"
 )
 
 // TestReplace_EveryReplicaAtOnce: two replicas never disagree, also when one of
@@ -118,4 +120,34 @@ func TestRotate_SealsAnew(t *testing.T) {
 	require.NoError(t, alone.Rotate(ctx))
 	_, same := kids(t, alone)
 	require.Equal(t, signer, same)
+}
+
+// slow is a store whose change ends after a read that began later and saw nothing of it.
+type slow struct {
+	signing.Store
+	during func()
+}
+
+func (s *slow) Rotate(ctx context.Context, plan signing.Plan) ([]signing.Record, error) {
+	if during := s.during; during != nil {
+		s.during = nil
+		during()
+	}
+	return s.Store.Rotate(ctx, plan)
+}
+
+func TestAnnounce_ALaterReadDoesNotHideIt(t *testing.T) {
+	t.Parallel()
+	ctx, db, c := context.Background(), database(t), &clock{now: time.Now()}
+	keys := &slow{Store: store.NewSigningKeys(db.Pool)}
+	r := signing.NewRing(keys, secrets(t, "a"), schedule, c.Now, slog.New(slog.DiscardHandler))
+	require.NoError(t, r.Rotate(ctx))
+	keys.during = func() {
+		c.Advance(time.Second)
+		require.NoError(t, r.Rotate(ctx))
+		c.Advance(time.Second)
+	}
+	require.NoError(t, r.Announce(ctx, "operator"))
+	all, _ := r.Keys()
+	require.Len(t, all, 2, "who asked for the key is shown it")
 }
