@@ -82,6 +82,28 @@ func (a *Auditor) readHolder(ctx context.Context, id uuid.UUID, p peers.Peer) er
 // columnCount is what one page adds to a column's counts.
 type columnCount struct{ ids, rows, retained, foreign int64 }
 
+// columnCounts are by table and column.
+type columnCounts map[[2]string]*columnCount
+
+func (counts columnCounts) add(places, retained []participant.HeldPlace, foreign bool) {
+	for _, place := range places {
+		key := [2]string{place.Table, place.Column}
+		c := counts[key]
+		if c == nil {
+			c = &columnCount{}
+			counts[key] = c
+		}
+		c.ids++
+		c.rows += place.Rows
+		if foreign {
+			c.foreign++
+		}
+		if slices.Contains(retained, place) {
+			c.retained++
+		}
+	}
+}
+
 // keep stores a page. A page that is read twice counts once.
 func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder string, page []participant.Holding, last bool) error {
 	ids := make([]string, len(page))
@@ -98,7 +120,7 @@ func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder stri
 	if err != nil {
 		return err
 	}
-	counts := map[[2]string]*columnCount{}
+	counts := columnCounts{}
 	kept := 0
 	for _, h := range page {
 		gone := h.Erased || erased[h.UserID]
@@ -106,31 +128,17 @@ func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder stri
 		if gone {
 			places, retained = split(h.Places)
 		}
-		known := true
 		if len(places) > 0 && !a.foreign(h.UserID) {
-			if known, err = a.store(ctx, tx, id, holder, h.UserID, gone, places); err != nil {
+			fresh, err := a.store(ctx, tx, id, holder, h.UserID, gone, places)
+			if err != nil {
 				return err
 			}
-		}
-		if !known {
-			continue // read before
+			if !fresh {
+				continue // read before
+			}
 		}
 		kept++
-		for _, place := range h.Places {
-			c := counts[[2]string{place.Table, place.Column}]
-			if c == nil {
-				c = &columnCount{}
-				counts[[2]string{place.Table, place.Column}] = c
-			}
-			c.ids++
-			c.rows += place.Rows
-			if a.foreign(h.UserID) {
-				c.foreign++
-			}
-			if slices.Contains(retained, place) {
-				c.retained++
-			}
-		}
+		counts.add(h.Places, retained, a.foreign(h.UserID))
 	}
 	for column, c := range counts {
 		_, err := tx.Exec(ctx, `INSERT INTO orphan_audit_columns AS o (audit_id, holder, held_table, held_column, ids, held_rows, retained_ids, foreign_ids)

@@ -45,7 +45,7 @@ var (
 	errUnanswered = errors.New("the identity provider does not answer look-ups")
 )
 
-// Errors of this package.
+// ErrNotFound is returned for an audit that does not exist, or not any more.
 var ErrNotFound = errors.New("no such audit")
 
 // Auditor runs audits, one at a time among all replicas.
