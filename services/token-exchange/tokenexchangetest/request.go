@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +27,8 @@ func (d *Deployment) As(client string) func(*http.Request) { return Basic(client
 // Pairs makes a form of names and values; a name may be repeated.
 func Pairs(list ...string) url.Values {
 	form := url.Values{}
-	for i := 0; i < len(list); i += 2 {
-		form.Add(list[i], list[i+1])
+	for pair := range slices.Chunk(list, 2) {
+		form.Add(pair[0], pair[len(pair)-1])
 	}
 	return form
 }

@@ -26,7 +26,7 @@ type view struct {
 // keySetAt is the last view whose time has come. Nobody may keep it beyond the
 // next one: the keys that are missing there may be known to others.
 func keySetAt(list []view, now time.Time) KeySet {
-	v, until := list[0], time.Duration(MaxAge)
+	v, until := list[0], MaxAge
 	for _, later := range list[1:] {
 		if later.from.After(now) {
 			until = later.from.Sub(now)
