@@ -223,6 +223,16 @@ const (
 	restartService = 7
 )
 
+// drop gives back what a schedule that failed still holds; nothing could end otherwise.
+func (l *life) drop() {
+	for _, h := range l.held {
+		_ = h.tx.Rollback(context.Background()) // its session may be dead
+	}
+	for at := range names {
+		_ = l.release(at)
+	}
+}
+
 func (l *life) letAll() error {
 	for len(l.held) > 0 {
 		if err := l.let(0, false); err != nil {

@@ -12,11 +12,7 @@ import (
 
 func TestMain(m *testing.M) { identitytest.Main(m) }
 
-const (
-	shortestReal, longestReal = 6, 20
-	// systems run beside each other; each runs a hundred schedules.
-	systems = 2
-)
+const shortestReal, longestReal = 6, 20
 
 func TestSystem_NobodyComesBack(t *testing.T) {
 	t.Parallel()
@@ -34,6 +30,7 @@ func live(t *testing.T) {
 	s := newSystem(t)
 	rapid.Check(t, func(t *rapid.T) {
 		l := &life{system: s, people: [2]*person{s.newPerson(), s.newPerson()}}
+		defer l.drop()
 		if err := l.play(schedule(realOps, shortestReal, longestReal).Draw(t, "steps")); err != nil {
 			t.Fatal(err)
 		}
