@@ -150,7 +150,7 @@ func (a *Authenticator) compare(f found, credential Credential) (*RefusedError, 
 		return nil, fmt.Errorf("hash an API key: %w", err)
 	}
 	same := hmac.Equal(sum, f.key.Hash)
-	reason := ""
+	var reason string
 	switch {
 	case !same:
 		reason = ReasonWrongSecret
