@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -34,7 +35,7 @@ func slowConsumer(t *testing.T, x *trial) {
 			return err
 		}
 		if durable.CachedInfo().NumRedelivered == 0 {
-			return fmt.Errorf("none was")
+			return errors.New("none was")
 		}
 		return nil
 	})

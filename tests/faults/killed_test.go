@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func relayKilledBeforeAcknowledgment(t *testing.T, x *trial) {
 		}
 		n := b.count(t, devstack.IdentityRelay, `SELECT count(*) FROM mailbox_outbox WHERE subject LIKE 'identity.v1.user.deleted.%'`)
 		if n == 0 {
-			return fmt.Errorf("it is not in the outbox")
+			return errors.New("it is not in the outbox")
 		}
 		return nil
 	})
@@ -103,7 +104,7 @@ func consumerKilledBeforeAcknowledgment(t *testing.T, x *trial) {
 		committed = b.count(t, devstack.Orders, `SELECT count(*) FROM mailbox_inbox WHERE consumer = $1`, durable)
 		acknowledged = int(info.Delivered.Stream) - info.NumAckPending //nolint:gosec // small numbers
 		if floor != info.AckFloor.Consumer {
-			return fmt.Errorf("acknowledgments still arrive")
+			return errors.New("acknowledgments still arrive")
 		}
 		if committed <= acknowledged {
 			return fmt.Errorf("%d are committed, %d acknowledged", committed, acknowledged)

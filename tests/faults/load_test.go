@@ -20,6 +20,8 @@ const (
 	price = 1200
 	// pace is the time between two orders, and between two webhooks.
 	pace = 15 * time.Millisecond
+	// some orders and webhooks show that the system works.
+	some = 10
 )
 
 var basket = ordersapi.NewOrder{Currency: "EUR", Items: []ordersapi.Item{{SKU: "lamp", Quantity: 1, UnitPriceMinor: price}}}
@@ -170,6 +172,3 @@ func (l *load) progress(t *testing.T, orders, webhooks int64) {
 	})
 	require.False(t, t.Failed())
 }
-
-// more is progress that waits for the given numbers from now, both or either.
-const some = 10

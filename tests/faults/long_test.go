@@ -21,9 +21,10 @@ import (
 // long tells whether the cases of make test-long are built.
 const long = true
 
-func init() {
-	apart["clocks-of-services"] = clocksOfServices
-	apart["cluster-leader-killed"] = clusterLeaderKilled
+// apart are the tests of cases that need a system of their own.
+var apart = map[string]func(*testing.T) *trial{
+	"clocks-of-services":    clocksOfServices,
+	"cluster-leader-killed": clusterLeaderKilled,
 }
 
 // clusterLeaderKilled kills the node that leads the stream of identity events.

@@ -7,9 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +60,7 @@ func build(path string, flags ...string) error {
 	return nil
 }
 
+// process is one part of the system.
 type process struct {
 	cmd  *exec.Cmd
 	args []string
@@ -104,8 +105,7 @@ func (s *system) run(t *testing.T, name string, p *process) {
 	t.Helper()
 	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec // built above
 	p.cmd.Env = p.env
-	// Whatever becomes of the test, its processes end with it.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = attributes()
 	require.NoError(t, os.MkdirAll(filepath.Join(s.dir, "logs"), 0o700))
 	log, err := os.OpenFile(filepath.Join(s.dir, "logs", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
@@ -117,7 +117,7 @@ func (s *system) run(t *testing.T, name string, p *process) {
 	s.processes[name] = p
 }
 
-// kill is kill -9: no chance to finish anything. What runs not is left alone.
+// kill is kill -9: no chance to finish anything. What does not run is left alone.
 func (s *system) kill(t *testing.T, name string) {
 	t.Helper()
 	s.mu.Lock()
@@ -134,11 +134,9 @@ func (s *system) kill(t *testing.T, name string) {
 // again starts a killed process as it was started first.
 func (s *system) again(t *testing.T, name string) {
 	t.Helper()
-	for _, node := range s.brokers() {
-		if node == name {
-			s.launchNATS(t, name)
-			return
-		}
+	if slices.Contains(s.brokers(), name) {
+		s.launchNATS(t, name)
+		return
 	}
 	s.launch(t, name)
 	s.ready(t, name)

@@ -100,7 +100,7 @@ func startSystem(t, owner *testing.T, nodes int) *system {
 	return s
 }
 
-// stop ends all processes, and shows the end of their logs if the test failed.
+// stop ends all processes. FAULTS_KEEP=1 leaves the logs of a test that failed.
 func (s *system) stop(t *testing.T) {
 	t.Helper()
 	if s.conn != nil {

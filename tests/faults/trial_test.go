@@ -87,7 +87,7 @@ func (x *trial) close(t *testing.T) {
 		require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusGone}, refusal.Status)
 		x.noTrace(t, b, c.ID)
 	}
-	x.seen = append([]string{fmt.Sprintf("%d orders (%d paid, %d canceled), %d webhooks, %d users deleted: all accounted for, once",
+	x.seen = append([]string{fmt.Sprintf("%d orders (%d paid, %d canceled), %d webhooks, deleted users: %d; all accounted for, once",
 		x.load.orders.Load(), len(x.load.paid), len(x.load.canceled), x.load.hooks.count.Load(), len(x.deleted))}, x.seen...)
 }
 

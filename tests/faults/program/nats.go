@@ -37,7 +37,6 @@ func runNATS(ctx context.Context, args []string) error {
 		options.StoreDir = filepath.Join(options.StoreDir, *node)
 		options.Cluster = server.ClusterOpts{Name: "shadowless", Host: "127.0.0.1", Port: *clusterPort}
 		options.Routes = server.RoutesFromStr(*routes)
-		// Advisories are kept in a stream, so the cluster needs the system account.
 	}
 	srv, err := server.NewServer(options)
 	if err != nil {
