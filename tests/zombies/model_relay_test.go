@@ -70,16 +70,29 @@ func (m *model) readmit(user string) {
 }
 
 // replay puts every event of the log into the outbox again, but for those of
-// users who were erased: their rows name them no more.
+// users who were erased: their rows name them no more. It locks the users, so
+// that a seal which found everything published stays right.
 func (m *model) replay() {
+	n := m.nodes[relay]
+	for user := range 2 {
+		id := userID(user)
+		if m.flaws.blindReplay {
+			m.replayOf(id)
+			continue
+		}
+		m.run(relay, &transaction{
+			user: id, begin: func(*transaction) bool { return !n.buried(id) }, commit: func() { m.replayOf(id) },
+		}, false)
+	}
+}
+
+func (m *model) replayOf(id string) {
 	n := m.nodes[relay]
 	for _, other := range m.nodes[:relay] {
 		for _, e := range other.log {
-			waits := slices.ContainsFunc(n.outbox, func(w message) bool { return w.id == e.id })
-			if e.from != relay || waits || !m.flaws.blindReplay && n.buried(e.user) {
-				continue
+			if e.from == relay && e.user == id && !slices.ContainsFunc(n.outbox, func(w message) bool { return w.id == e.id }) {
+				n.outbox = append(n.outbox, e)
 			}
-			n.outbox = append(n.outbox, e)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func newScanner(t testing.TB, db *identitytest.Database) *scanner {
 		selects = append(selects, "SELECT '"+table+"', count(*) FROM "+pgx.Identifier{table}.Sanitize()+
 			" AS r WHERE strpos(to_jsonb(r)::text, $1) > 0 OR strpos(to_jsonb(r)::text, $2) > 0")
 	}
-	return &scanner{db: db, sql: "SELECT * FROM (" + strings.Join(selects, " UNION ALL ") + ") AS found (name, n) WHERE n > 0"}
+	return &scanner{db: db, sql: "SELECT name, n FROM (" + strings.Join(selects, " UNION ALL ") + ") AS found (name, n) WHERE n > 0"}
 }
 
 // rowsOf counts a user's rows by table.
