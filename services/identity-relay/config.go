@@ -45,6 +45,8 @@ type Config struct {
 	IdPCredentialFile    string  `env:"IDENTITY_RELAY_IDP_CREDENTIAL_FILE" doc:"JSON {\"email\",\"password\"} of an administrator at the identity provider; re-read at each sign-in"`
 	IdPRequestsPerSecond float64 `env:"IDENTITY_RELAY_IDP_REQUESTS_PER_SECOND" envDefault:"20" doc:"limit of requests to the identity provider's administration"`
 
+	WithdrawalEndsTokens bool `env:"IDENTITY_RELAY_WITHDRAWAL_ENDS_TOKENS" envDefault:"true" doc:"whether a grant that is revoked or gets another condition, or a membership that ends, ends the user's tokens that were issued before: they still state it. Where the identity provider's tokens need a front door, the user signs in again"`
+
 	Participants []string `env:"IDENTITY_RELAY_PARTICIPANTS" doc:"who must answer erasures, separated by commas: name=base URL, or name=base URL@2026-01-31 for one that must answer from a date on; the relay itself always does"`
 
 	ErasureGrace    time.Duration `env:"IDENTITY_RELAY_ERASURE_GRACE" envDefault:"24h" doc:"how long data waits after a deletion, while access is already blocked; 0s is allowed"`

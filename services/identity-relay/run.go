@@ -117,7 +117,7 @@ func assemble(ctx context.Context, cfg Config, m *mesh.Mesh) (http.Handler, func
 	if err != nil {
 		return nil, nil, err
 	}
-	recorder := &relay.Recorder{Pool: m.Pool, Tombstones: tombstones, Erasures: settings, Now: time.Now}
+	recorder := &relay.Recorder{Pool: m.Pool, Tombstones: tombstones, Erasures: settings, Now: time.Now, KeepTokens: !cfg.WithdrawalEndsTokens}
 	rereader := relay.NewRereader(relay.Rereader{Pool: m.Pool, Recorder: recorder, Lookup: lookup(list), Log: m.Logger})
 	refused := &source.Refusals{Pool: m.Pool, Log: m.Logger}
 	recorder.Wake = func() {

@@ -26,6 +26,8 @@ type Recorder struct {
 	Tombstones *participant.Tombstones
 	Erasures   erasures.Settings
 	Now        func() time.Time
+	// KeepTokens lets tokens that state an access which was withdrawn live on.
+	KeepTokens bool
 	// Wake is called after each commit; it starts publishing, projecting and
 	// the erasures' worker.
 	Wake func()
@@ -190,14 +192,16 @@ func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, 
 	case UserUpdated:
 		event.Type = identity.TypeUserUpdated
 		if f.Outdated {
-			_, err = revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseChanged, f.until(now))
+			err = outdate(ctx, tx, f, now)
 		}
 	case UserSignedOut:
 		event.Type = identity.TypeUserSignedOut
 		changed, err = revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseEnded, f.until(now))
 	case AccessChanged:
 		event.Type = identity.TypeAccessChanged
-		event.Data, err = json.Marshal(f.Access)
+		if event.Data, err = json.Marshal(f.Access); err == nil && f.Access.Change != Granted && !r.KeepTokens {
+			err = outdate(ctx, tx, f, now)
+		}
 	case SessionEnded:
 		event.Type, event.SessionID = identity.TypeSessionEnded, f.SessionID
 		changed, err = revocations.Revoke(ctx, tx, authn.RevokedSession, f.SessionID, revocations.CauseEnded, now)
@@ -247,4 +251,11 @@ func (r *Recorder) delete(ctx context.Context, tx pgx.Tx, f Fact, now time.Time)
 	}
 	_, err = revocations.Revoke(ctx, tx, authn.BlockedUser, f.UserID, revocations.CauseDeleted, now)
 	return id, err == nil, err
+}
+
+// outdate ends the user's tokens that were issued before the fact: they state
+// what is no longer true.
+func outdate(ctx context.Context, tx pgx.Tx, f Fact, now time.Time) error {
+	_, err := revocations.Revoke(ctx, tx, authn.RevokedUser, f.UserID, revocations.CauseChanged, f.until(now))
+	return err
 }

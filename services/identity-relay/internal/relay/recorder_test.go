@@ -127,6 +127,35 @@ func TestRecord_TheBreakerHoldsUnderConcurrency(t *testing.T) {
 	require.Equal(t, 4, grace, "each source has a breaker of its own")
 }
 
+// TestRecord_AWithdrawalEndsTokens: what was issued before it states an access
+// that is gone. What is given takes nothing from older tokens.
+func TestRecord_AWithdrawalEndsTokens(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		change string
+		keep   bool
+		ended  int
+	}{
+		{relay.Revoked, false, 1}, {relay.ConditionUpdated, false, 1}, {relay.Granted, false, 0}, {relay.Revoked, true, 0},
+	} {
+		t.Run(fmt.Sprint(c.change, ", kept ", c.keep), func(t *testing.T) {
+			t.Parallel()
+			r, db := newRecorder(t)
+			r.KeepTokens = c.keep
+			f := fact(relay.AccessChanged, "u1")
+			f.OccurredAt = f.OccurredAt.Add(-time.Minute)
+			f.Access = &relay.AccessChange{EntityType: "client_shop:invoice", Relation: "clerk", Change: c.change}
+			got, err := r.Submit(t.Context(), f)
+			require.NoError(t, err)
+			require.Equal(t, []relay.Outcome{relay.Recorded}, got, "it is told either way")
+			var ended int
+			require.NoError(t, db.Pool.QueryRow(t.Context(),
+				`SELECT count(*) FROM revocations WHERE kind = 'user' AND causes = '{changed}' AND revoked_at < now() - interval '58 seconds'`).Scan(&ended))
+			require.Equal(t, c.ended, ended, "at the time of the change, not of the delivery")
+		})
+	}
+}
+
 func TestRecord_RefusesFactsThatBreakTheirContract(t *testing.T) {
 	t.Parallel()
 	r, _ := newRecorder(t)
