@@ -1,0 +1,31 @@
+package report
+
+import (
+	"html/template"
+	"io"
+
+	_ "embed"
+)
+
+//go:embed page.html
+var pageSource string
+
+// The page's own charts are the only markup that is not escaped here: svg.go
+// escapes what they quote.
+var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"bars":  func(m Measure) template.HTML { return template.HTML(m.chart()) }, //nolint:gosec // escaped where it is drawn
+	"lines": func(c Curve) template.HTML { return template.HTML(c.chart()) },   //nolint:gosec // as above
+	"rows":  Measure.rows,
+	"table": Curve.table,
+	"outcome": func(o Outcome) map[string]string {
+		return map[string]string{"shadow": o.Shadow.format(o.Unit), "federated": o.Federated.format(o.Unit), "name": o.name(), "class": o.Winner.class()}
+	},
+}).Parse(pageSource))
+
+// HTML writes one page that needs nothing else: no script, no font, no picture
+// from anywhere. It follows the reader's light or dark theme.
+func (r *Report) HTML(w io.Writer) error {
+	return page.Execute(w, map[string]any{
+		"Title": title, "Subtitle": r.subtitle(), "Reading": reading, "Report": r, "Outcomes": r.Outcomes(),
+	})
+}

@@ -1,0 +1,177 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// nasty is what a name must not be able to do.
+const nasty = `<script>alert("1 & 2")</script>|*x*`
+
+func example() *Report {
+	return &Report{
+		Started: time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC), Seconds: 61,
+		Scale: Scale{Users: 100_000, Orders: 200_000, Runs: 5},
+		Sections: []Section{{
+			ID: "names", Title: "Names " + nasty, Question: "What does a name cost? " + nasty, Method: []string{"a replayed schedule " + nasty},
+			Measures: []Measure{{Name: "listing " + nasty, Unit: Milliseconds, Bars: []Bar{
+				{Label: "JOIN " + nasty, Archetype: Shadow, Values: []float64{1, 2, 3, 4, 5}},
+				{Label: "directory, warm", Archetype: Federated, Values: []float64{2, 4, 6, 8, 10}},
+				{Label: "floor", Values: []float64{0.5, 0.5, 0.5, 0.5, 0.5}},
+			}}},
+			Curves: []Curve{{Title: "over services " + nasty, X: "services", Y: "WAL", Unit: Bytes, Series: []Line{
+				{Label: "shadow " + nasty, Archetype: Shadow, Points: []Point{{1, []float64{1024}}, {2, []float64{2048, 4096}}}},
+				{Label: "federated", Archetype: Federated, Points: []Point{{1, []float64{512}}, {4, []float64{512}}}},
+			}}},
+			Tables: []Table{{Title: "t " + nasty, Head: []string{"a"}, Rows: [][]string{{nasty}}}},
+		}},
+		Advice: []string{"joins " + nasty},
+		Choice: Table{Head: []string{"archetype"}, Rows: [][]string{{nasty}}},
+	}
+}
+
+func write(t *testing.T, fn func(*bytes.Buffer) error) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, fn(&b))
+	return b.String()
+}
+
+func TestHTML_NeedsNothingElseAndEscapesEverything(t *testing.T) {
+	t.Parallel()
+	page := write(t, func(b *bytes.Buffer) error { return example().HTML(b) })
+	require.NotContains(t, page, "<script")
+	require.NotRegexp(t, `(?i)(src|href)\s*=\s*"(https?:)?//`, page, "nothing is loaded from anywhere")
+	require.NotContains(t, page, "@import")
+	require.NotContains(t, page, "url(")
+	require.Contains(t, page, "prefers-color-scheme: dark")
+	require.Contains(t, page, "&lt;script&gt;")
+	require.Equal(t, 2, strings.Count(page, "<svg "))
+	require.Equal(t, 2, strings.Count(page, "</svg>"))
+}
+
+func TestCharts_AreWellFormedAndShowEveryRun(t *testing.T) {
+	t.Parallel()
+	s := example().Sections[0]
+	for _, chart := range []string{s.Measures[0].chart(), s.Curves[0].chart()} {
+		decoder := xml.NewDecoder(strings.NewReader(chart))
+		decoder.Strict = true
+		for {
+			_, err := decoder.Token()
+			if err != nil {
+				require.ErrorContains(t, err, "EOF")
+				break
+			}
+		}
+		require.NotContains(t, chart, "NaN")
+		require.NotContains(t, chart, "Inf")
+	}
+	require.Equal(t, 15, strings.Count(s.Measures[0].chart(), "<circle"), "three bars of five runs")
+	require.Equal(t, 4, strings.Count(s.Curves[0].chart(), "<circle"), "two lines of two sizes")
+	for _, match := range regexp.MustCompile(`cx="([\d.]+)"`).FindAllStringSubmatch(s.Measures[0].chart(), -1) {
+		require.NotEmpty(t, match[1])
+	}
+}
+
+func TestMarkdown_CellsStayCells(t *testing.T) {
+	t.Parallel()
+	text := write(t, func(b *bytes.Buffer) error { return example().Markdown(b) })
+	require.NotContains(t, text, "<script")
+	var columns int
+	for line := range strings.Lines(text) {
+		cells := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+		switch {
+		case cells == 0:
+			columns = 0
+		case columns == 0:
+			columns = cells
+		default:
+			require.Equal(t, columns, cells, line)
+		}
+	}
+	require.Contains(t, text, "×2.00 \\[2.00–2.00]")
+	require.Contains(t, text, "| 4 | – | 512 B |", "a size that a line lacks")
+}
+
+func TestJSON_KeepsTheRuns(t *testing.T) {
+	t.Parallel()
+	var again Report
+	require.NoError(t, json.Unmarshal([]byte(write(t, func(b *bytes.Buffer) error { return example().JSON(b) })), &again))
+	require.Equal(t, example(), &again)
+}
+
+func TestWrite_ThreeFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new")
+	require.NoError(t, example().Write(dir))
+	for _, name := range []string{"report.html", "report.md", "report.json"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NotZero(t, info.Size())
+	}
+	require.Error(t, example().Write(filepath.Join(dir, "report.md")), "a file is no folder")
+}
+
+func TestSpread(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, Spread{2.5, 1, 4}, SpreadOf([]float64{4, 1, 3, 2}))
+	require.Equal(t, Spread{3, 1, 9}, SpreadOf([]float64{9, 1, 3}))
+	require.Equal(t, Spread{}, SpreadOf(nil))
+	require.Equal(t, []float64{2, 0.5}, Ratios([]float64{2, 7, 1}, []float64{1, 0, 2, 9}))
+}
+
+func TestWinner_OnlyWhereEveryRunAgrees(t *testing.T) {
+	t.Parallel()
+	measure := func(unit Unit, shadow, federated []float64) Measure {
+		return Measure{Unit: unit, Bars: []Bar{{Archetype: Shadow, Values: shadow}, {Archetype: Federated, Values: federated}}}
+	}
+	five, less := []float64{5, 5, 5, 5, 5}, []float64{4, 4, 4, 4, 4}
+	require.Equal(t, Federated, measure(Milliseconds, five, less).Winner())
+	require.Equal(t, Shadow, measure(Milliseconds, less, five).Winner())
+	require.Equal(t, Neither, measure(Milliseconds, five, []float64{4, 4, 4, 4, 6}).Winner())
+	require.Equal(t, Neither, measure(Milliseconds, five, five).Winner())
+	require.Equal(t, Neither, measure(Milliseconds, five[:4], less).Winner(), "four runs do not tell")
+	require.Equal(t, Shadow, measure(Count, []float64{0}, []float64{1}).Winner(), "a count is exact")
+	require.Equal(t, Neither, measure(Count, nil, []float64{1}).Winner())
+	m := measure(Count, []float64{0}, []float64{1})
+	m.MoreIsBetter = true
+	require.Equal(t, Federated, m.Winner())
+}
+
+func TestFormat(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		unit Unit
+		v    float64
+		want string
+	}{
+		{Milliseconds, 0.0123, "12.3 µs"}, {Milliseconds, 2, "2.00 ms"}, {Milliseconds, 1500, "1.50 s"}, {Milliseconds, 120_000, "2.00 min"},
+		{Bytes, 0, "0 B"}, {Bytes, 1536, "1.50 KiB"}, {Bytes, 3 << 30, "3.00 GiB"},
+		{Count, 1234567, "1,234,567"}, {Count, 0, "0"}, {Count, 2.5, "2.50"}, {Count, -1200, "−1,200"},
+	} {
+		require.Equal(t, c.want, c.unit.Format(c.v))
+	}
+}
+
+func TestScale(t *testing.T) {
+	t.Parallel()
+	linear := newScale([]float64{3, 9}, false, 0, 100)
+	require.InDelta(t, 0, linear.at(0), 1e-9)
+	require.Less(t, linear.at(9), 100.0)
+	log := newScale([]float64{2, 300}, true, 0, 300)
+	require.InDelta(t, 100, log.at(10), 1e-9)
+	require.InDelta(t, 0, log.at(0), 1e-9, "zero stands at the edge")
+	require.Equal(t, []float64{1, 10, 100, 1000}, log.ticks())
+	require.NotEmpty(t, newScale([]float64{0}, true, 0, 1).ticks(), "nothing was measured")
+	require.True(t, wide([]float64{1, 100}))
+	require.False(t, wide([]float64{0, 100}))
+}
