@@ -68,9 +68,8 @@ func Enqueue(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 			}
 			m.ID = id.String()
 		}
-		header := make(map[string]string, len(m.Header)+2)
+		header := TraceHeader(ctx)
 		maps.Copy(header, m.Header)
-		traceContext.Inject(ctx, propagation.MapCarrier(header))
 		m.Header = header
 		if err := m.check(); err != nil {
 			return err
@@ -93,6 +92,14 @@ func Enqueue(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 		return fmt.Errorf("write outbox: %w", err)
 	}
 	return nil
+}
+
+// TraceHeader is the trace that ctx belongs to, for a message whose own context is
+// not the one it is enqueued with: what a message's header says counts.
+func TraceHeader(ctx context.Context) map[string]string {
+	header := map[string]string{}
+	traceContext.Inject(ctx, propagation.MapCarrier(header))
+	return header
 }
 
 // check refuses what the server or the client library would refuse: a message

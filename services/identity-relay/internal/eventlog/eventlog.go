@@ -24,34 +24,67 @@ const Source = "/identity-relay"
 // outbox. observedBy names the source of the fact. Call it last in a
 // transaction: from here to the commit every other one waits for the version.
 func Append(ctx context.Context, tx pgx.Tx, observedBy string, e identity.Event) (identity.Event, error) {
-	id, err := uuid.NewV7()
+	events, err := AppendAll(ctx, tx, []Draft{NewDraft(ctx, observedBy, e)})
 	if err != nil {
-		return e, fmt.Errorf("make an event ID: %w", err)
+		return e, err
 	}
-	e.ID, e.Source = id.String(), Source
-	if err := e.Validate(); err != nil {
-		return e, fmt.Errorf("append event: %w", err)
+	return events[0], nil
+}
+
+// Draft is an event that has no version yet.
+type Draft struct {
+	observedBy string
+	event      identity.Event
+	trace      map[string]string
+}
+
+// NewDraft remembers the trace that ctx belongs to, for the message.
+func NewDraft(ctx context.Context, observedBy string, e identity.Event) Draft {
+	return Draft{observedBy, e, mailbox.TraceHeader(ctx)}
+}
+
+// AppendAll is Append for several events, in their order.
+func AppendAll(ctx context.Context, tx pgx.Tx, drafts []Draft) ([]identity.Event, error) {
+	if len(drafts) == 0 {
+		return nil, nil
 	}
-	err = tx.QueryRow(ctx, `UPDATE version_counter SET value = value + 1 RETURNING value`).Scan(&e.Version)
-	if err != nil {
-		return e, fmt.Errorf("take the next version: %w", err)
+	events := make([]identity.Event, len(drafts))
+	for i, d := range drafts {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, fmt.Errorf("make an event ID: %w", err)
+		}
+		events[i] = d.event
+		events[i].ID, events[i].Source = id.String(), Source
+		if err := events[i].Validate(); err != nil {
+			return nil, fmt.Errorf("append event: %w", err)
+		}
 	}
-	payload, err := identity.Encode(e)
-	if err != nil {
-		return e, fmt.Errorf("encode event: %w", err)
+	var last uint64
+	if err := tx.QueryRow(ctx, `UPDATE version_counter SET value = value + $1 RETURNING value`, len(events)).Scan(&last); err != nil {
+		return nil, fmt.Errorf("take the next version: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO events
-		(version, id, source, type, user_id, session_id, erasure_id, data, occurred_at)
-		VALUES ($1, $2, $3, $4, NULLIF($5, ''), NULLIF($6, ''), NULLIF($7, '')::uuid, $8, $9)`,
-		e.Version, id, observedBy, e.Type, e.UserID, e.SessionID, e.ErasureID, nullableJSON(e.Data), e.Time)
-	if err != nil {
-		return e, fmt.Errorf("store event: %w", err)
+	rows, messages := &pgx.Batch{}, make([]mailbox.Message, len(events))
+	for i := range events {
+		e := &events[i]
+		e.Version = last - uint64(len(events)-1-i)
+		payload, err := identity.Encode(*e)
+		if err != nil {
+			return nil, fmt.Errorf("encode event: %w", err)
+		}
+		rows.Queue(`INSERT INTO events
+			(version, id, source, type, user_id, session_id, erasure_id, data, occurred_at)
+			VALUES ($1, $2, $3, $4, NULLIF($5, ''), NULLIF($6, ''), NULLIF($7, '')::uuid, $8, $9)`,
+			e.Version, e.ID, drafts[i].observedBy, e.Type, e.UserID, e.SessionID, e.ErasureID, nullableJSON(e.Data), e.Time)
+		messages[i] = mailbox.Message{ID: e.ID, Subject: identity.Subject(*e), Header: drafts[i].trace, Payload: payload}
 	}
-	err = mailbox.Enqueue(ctx, tx, mailbox.Message{ID: e.ID, Subject: identity.Subject(e), Payload: payload})
-	if err != nil {
-		return e, fmt.Errorf("enqueue event: %w", err)
+	if err := tx.SendBatch(ctx, rows).Close(); err != nil {
+		return nil, fmt.Errorf("store events: %w", err)
 	}
-	return e, nil
+	if err := mailbox.Enqueue(ctx, tx, messages...); err != nil {
+		return nil, fmt.Errorf("enqueue events: %w", err)
+	}
+	return events, nil
 }
 
 // Event is one row of the log.

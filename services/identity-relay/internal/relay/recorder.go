@@ -1,10 +1,12 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,23 +33,55 @@ type Recorder struct {
 	// Wake is called after each commit; it starts publishing, projecting and
 	// the erasures' worker.
 	Wake func()
+
+	group group
 }
 
-// Submit records facts in one transaction of their own and wakes those who carry
-// on. A nil error means that everything is committed.
+// Submit records facts in one transaction, which others that are submitted at the
+// same time may share, and wakes those who carry on. A nil error means that
+// everything is committed.
 func (r *Recorder) Submit(ctx context.Context, facts ...Fact) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(facts))
-	err := r.Transact(ctx, func(tx pgx.Tx) error {
+	about := ""
+	for _, f := range slices.Backward(facts) {
+		if err := f.validate(); err != nil {
+			return nil, err
+		}
+		about = cmp.Or(f.UserID, f.SessionID)
+	}
+	err := r.together(ctx, about, func(txCtx context.Context, tx pgx.Tx) ([]eventlog.Draft, error) {
+		var told []eventlog.Draft
 		for i, f := range facts {
-			outcome, err := r.Record(ctx, tx, f)
+			outcome, event, err := r.record(txCtx, tx, f)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			outcomes[i] = outcome
+			if event != nil {
+				told = append(told, eventlog.NewDraft(ctx, f.Source, *event))
+			}
 		}
-		return nil
+		return told, nil
 	})
 	return outcomes, err
+}
+
+// Revoke commits a revocation about which nobody is told an event, as Submit does
+// a fact, and reports whether it changed anything.
+func (r *Recorder) Revoke(ctx context.Context, kind authn.RevocationKind, id string, cause revocations.Cause, at time.Time) (changed bool, err error) {
+	err = r.together(ctx, id, func(ctx context.Context, tx pgx.Tx) (_ []eventlog.Draft, err error) {
+		changed, err = revocations.Revoke(ctx, tx, kind, id, cause, at)
+		return nil, err
+	})
+	return changed, err
+}
+
+func (r *Recorder) together(ctx context.Context, about string, w work) error {
+	if err := r.group.submit(ctx, r.Pool, about, w); err != nil {
+		return err
+	}
+	r.Wake()
+	return nil
 }
 
 // Transact runs fn in a transaction, commits and wakes.
@@ -65,14 +99,24 @@ func (r *Recorder) Transact(ctx context.Context, fn func(tx pgx.Tx) error) error
 // Record writes one fact with all its consequences: the delivery, the event with
 // its version and outbox message, revocations, an erasure. The caller commits.
 func (r *Recorder) Record(ctx context.Context, tx pgx.Tx, f Fact) (Outcome, error) {
+	outcome, event, err := r.record(ctx, tx, f)
+	if err != nil || event == nil {
+		return outcome, err
+	}
+	_, err = eventlog.Append(ctx, tx, f.Source, *event)
+	return outcome, err
+}
+
+// record is Record but for the event, which it returns if there is one to tell.
+func (r *Recorder) record(ctx context.Context, tx pgx.Tx, f Fact) (Outcome, *identity.Event, error) {
 	if err := f.validate(); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	erased := false
 	if f.UserID != "" {
 		var err error
 		if erased, err = r.erased(ctx, tx, f.UserID); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
 	outcome := Recorded
@@ -86,7 +130,7 @@ func (r *Recorder) Record(ctx context.Context, tx pgx.Tx, f Fact) (Outcome, erro
 		// Its data is the new one's: nothing of it is to be erased.
 		rekeyed, err := rekeyings.Rekeyed(ctx, tx, r.Tombstones.Hashes(f.UserID))
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if rekeyed {
 			outcome = Erased
@@ -94,22 +138,22 @@ func (r *Recorder) Record(ctx context.Context, tx pgx.Tx, f Fact) (Outcome, erro
 	}
 	first, err := r.remember(ctx, tx, f, outcome)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !first {
-		return Duplicate, nil
+		return Duplicate, nil, nil
 	}
 	if outcome != Recorded {
-		return outcome, nil
+		return outcome, nil, nil
 	}
-	changed, err := r.apply(ctx, tx, f)
+	event, err := r.apply(ctx, tx, f)
 	if err != nil {
-		return "", fmt.Errorf("record %s: %w", f.Type, err)
+		return "", nil, fmt.Errorf("record %s: %w", f.Type, err)
 	}
-	if changed {
-		return Recorded, nil
+	if event != nil {
+		return Recorded, event, nil
 	}
-	return Repeated, r.correct(ctx, tx, f, Repeated)
+	return Repeated, nil, r.correct(ctx, tx, f, Repeated)
 }
 
 func (f Fact) validate() error {
@@ -165,26 +209,26 @@ func (r *Recorder) correct(ctx context.Context, tx pgx.Tx, f Fact, outcome Outco
 	return nil
 }
 
-// apply reports false where the fact was known already: facts that can only be
+// apply returns no event where the fact was known already: facts that can only be
 // true once are not told twice. Changes of access and of users are always told,
 // since two of them within one second look alike.
-func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, err error) {
+func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (*identity.Event, error) {
 	now := r.Now()
 	event := identity.Event{Time: f.OccurredAt.UTC(), UserID: f.UserID}
 	if f.Kind == UserCreated || f.Kind == UserUpdated {
 		// It may be told late, so it saves nobody: what the identity provider says now does.
 		waiting, err := erasures.Waiting(ctx, tx, f.UserID)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		f.Reread = f.Reread || waiting
 	}
 	if f.Reread {
 		if err := requestReread(ctx, tx, f.UserID, now); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
-	changed = true
+	changed, err := true, error(nil)
 	switch f.Kind {
 	case UserCreated:
 		event.Type = identity.TypeUserCreated
@@ -218,13 +262,12 @@ func (r *Recorder) apply(ctx context.Context, tx pgx.Tx, f Fact) (changed bool, 
 		id, changed, err = r.delete(ctx, tx, f, now)
 		event.ErasureID = id.String()
 	default:
-		return false, fmt.Errorf("%w: kind %d", ErrInvalidFact, f.Kind)
+		return nil, fmt.Errorf("%w: kind %d", ErrInvalidFact, f.Kind)
 	}
 	if err != nil || !changed {
-		return false, err
+		return nil, err
 	}
-	_, err = eventlog.Append(ctx, tx, f.Source, event)
-	return err == nil, err
+	return &event, nil
 }
 
 // until is the time up to which tokens end: when it happened, so that a message

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { identitytest.Main(m) }
 
-func newRecorder(t *testing.T) (*relay.Recorder, *identitytest.Database) {
+func newRecorder(t testing.TB) (*relay.Recorder, *identitytest.Database) {
 	t.Helper()
 	db := identitytest.Postgres(t, schema.Sets()...)
 	keys := filepath.Join(t.TempDir(), "tombstones")

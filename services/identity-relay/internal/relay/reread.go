@@ -113,6 +113,10 @@ func (r *Rereader) one(ctx context.Context) (more bool, err error) {
 		return true, fmt.Errorf("attempt %d: %w", attempts, err)
 	}
 	return true, r.Recorder.Transact(ctx, func(tx pgx.Tx) error {
+		// The user first: who erases them holds that lock when it deletes the row.
+		if err := erasures.LockUser(ctx, tx, userID, false); err != nil {
+			return err
+		}
 		// Asked again in the meantime: then this answer may be old, and the
 		// next one follows.
 		if _, err := tx.Exec(ctx, `DELETE FROM rereads WHERE user_id = $1 AND due_at = $2`, userID, lease); err != nil {
