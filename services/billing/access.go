@@ -5,7 +5,7 @@ import (
 	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 // Access is who may call what. Reading and the creation of an invoice, which is

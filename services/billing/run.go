@@ -18,11 +18,11 @@ import (
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
-	"github.com/shadowless/shadowless/services/billing/internal/orderevents"
-	"github.com/shadowless/shadowless/services/billing/internal/statements"
+	"github.com/shadowless/shadowless/services/billing/domain"
 	"github.com/shadowless/shadowless/services/billing/internal/store"
-	"github.com/shadowless/shadowless/services/billing/internal/transport"
+	"github.com/shadowless/shadowless/services/billing/orderevents"
+	"github.com/shadowless/shadowless/services/billing/statements"
+	"github.com/shadowless/shadowless/services/billing/transport"
 )
 
 // Name of the service: its audience, client ID, NATS user and participant.

@@ -4,7 +4,7 @@ import (
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 // Access is who may call what. A customer's own orders can be placed, read and

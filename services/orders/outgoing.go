@@ -13,7 +13,7 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/directory"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	billing "github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/orders/internal/invoicing"
+	"github.com/shadowless/shadowless/services/orders/invoicing"
 )
 
 // outgoing is whom orders calls, and with which tokens.

@@ -17,10 +17,10 @@ import (
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
-	"github.com/shadowless/shadowless/services/orders/internal/invoiceevents"
+	"github.com/shadowless/shadowless/services/orders/domain"
 	"github.com/shadowless/shadowless/services/orders/internal/store"
-	"github.com/shadowless/shadowless/services/orders/internal/transport"
+	"github.com/shadowless/shadowless/services/orders/invoiceevents"
+	"github.com/shadowless/shadowless/services/orders/transport"
 )
 
 // Name of the service: its audience, client ID, NATS user and participant.

@@ -99,11 +99,55 @@ func SharedImports(packages []Package) []error {
 	return faults
 }
 
+// comparison is the other archetype of orders and billing, built on their domain
+// and transport so that the store is what differs.
+const comparison = Root + "/compare"
+
+func within(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
+
+// GuardedImports finds uses of a service's rooms by others than itself and the
+// comparison: its root, its api and what it gives to tests are for others. A room
+// that the comparison shares cannot lie behind internal/.
+func GuardedImports(packages []Package) []error {
+	var faults []error
+	for _, p := range packages {
+		from, _ := serviceOf(p.ImportPath)
+		if within(p.ImportPath, comparison) {
+			continue
+		}
+		for _, to := range p.edges() {
+			service, inside := serviceOf(to)
+			if service == "" || service == from || inside == "" || within(inside, "api") || inside == strings.ReplaceAll(service, "-", "")+"test" {
+				continue
+			}
+			faults = append(faults, fmt.Errorf("%s imports %s; a room of a service is for itself and for compare/", p.ImportPath, to))
+		}
+	}
+	return faults
+}
+
+// ComparisonImports finds uses of the other archetype: it is measured, run by the
+// operator's command and tested, and nothing of the system stands on it.
+func ComparisonImports(packages []Package) []error {
+	users := []string{comparison, Root + "/cmd", Root + "/tests", Root + "/docs"}
+	var faults []error
+	for _, p := range packages {
+		if slices.ContainsFunc(users, func(folder string) bool { return within(p.ImportPath, folder) }) {
+			continue
+		}
+		for _, to := range p.edges() {
+			if within(to, comparison) {
+				faults = append(faults, fmt.Errorf("%s imports %s; nothing of the system stands on the other archetype", p.ImportPath, to))
+			}
+		}
+	}
+	return faults
+}
+
 // ModuleImports finds imports against the direction of the modules: pkg/* never
 // import the root, and pkg/authn knows nothing of pkg/identity.
 func ModuleImports(packages []Package) []error {
 	const authn, identity = Root + "/pkg/authn", Root + "/pkg/identity"
-	within := func(path, module string) bool { return path == module || strings.HasPrefix(path, module+"/") }
 	var faults []error
 	for _, p := range packages {
 		inAuthn, inIdentity := within(p.ImportPath, authn), within(p.ImportPath, identity)

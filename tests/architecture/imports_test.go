@@ -15,6 +15,8 @@ func TestImports(t *testing.T) {
 	all := graph(t)
 	require.Empty(t, architecture.ServiceImports(all))
 	require.Empty(t, architecture.SharedImports(all))
+	require.Empty(t, architecture.GuardedImports(all))
+	require.Empty(t, architecture.ComparisonImports(all))
 	require.Empty(t, architecture.ModuleImports(all))
 	require.Empty(t, architecture.KitImports(all))
 }
@@ -39,23 +41,35 @@ func TestImportRules_FindPlantedEdges(t *testing.T) {
 		from, to string
 		allowed  bool
 	}{
-		"another service's root":    {architecture.ServiceImports, r + "/services/orders", r + "/services/billing", false},
-		"another service's store":   {architecture.ServiceImports, r + "/services/orders/internal/store", r + "/services/billing/internal/store", false},
-		"another service's api":     {architecture.ServiceImports, r + "/services/orders/internal/invoicing", r + "/services/billing/api", true},
-		"its own rooms":             {architecture.ServiceImports, r + "/services/orders", r + "/services/orders/internal/store", true},
-		"a service of shared code":  {architecture.SharedImports, r + "/internal/mesh", r + "/services/orders", false},
-		"an api of shared code":     {architecture.SharedImports, r + "/internal/credentials", r + "/services/token-exchange/api", true},
-		"a service of the command":  {architecture.SharedImports, r + "/cmd/shadowless", r + "/services/orders", true},
-		"the root of pkg/identity":  {architecture.ModuleImports, r + "/pkg/identity/mailbox", r + "/internal/streams", false},
-		"a service of pkg/identity": {architecture.ModuleImports, r + "/pkg/identity", r + "/services/orders/api", false},
-		"the root of pkg/authn":     {architecture.ModuleImports, r + "/pkg/authn", r + "/internal/config", false},
-		"pkg/identity of pkg/authn": {architecture.ModuleImports, r + "/pkg/authn/gokit", r + "/pkg/identity", false},
-		"pkg/authn of pkg/identity": {architecture.ModuleImports, r + "/pkg/identity/revocation", r + "/pkg/authn", true},
-		"a library of pkg/authn":    {architecture.ModuleImports, r + "/pkg/authn", "github.com/golang-jwt/jwt/v5", true},
-		"go-kit's jwt":              {architecture.KitImports, r + "/internal/kit", "github.com/go-kit/kit/auth/jwt", false},
-		"go-kit's NATS transport":   {architecture.KitImports, r + "/services/orders", "github.com/go-kit/kit/transport/nats", false},
-		"go-kit's log":              {architecture.KitImports, r + "/internal/kit", "github.com/go-kit/log", false},
-		"go-kit's endpoint":         {architecture.KitImports, r + "/internal/kit", "github.com/go-kit/kit/endpoint", true},
+		"another service's root":             {architecture.ServiceImports, r + "/services/orders", r + "/services/billing", false},
+		"another service's store":            {architecture.ServiceImports, r + "/services/orders/internal/store", r + "/services/billing/internal/store", false},
+		"another service's api":              {architecture.ServiceImports, r + "/services/orders/invoicing", r + "/services/billing/api", true},
+		"its own rooms":                      {architecture.ServiceImports, r + "/services/orders", r + "/services/orders/internal/store", true},
+		"a service of shared code":           {architecture.SharedImports, r + "/internal/mesh", r + "/services/orders", false},
+		"an api of shared code":              {architecture.SharedImports, r + "/internal/credentials", r + "/services/token-exchange/api", true},
+		"a service of the command":           {architecture.SharedImports, r + "/cmd/shadowless", r + "/services/orders", true},
+		"a service's domain in tests":        {architecture.GuardedImports, r + "/tests/e2e", r + "/services/orders/domain", false},
+		"a service's transport elsewhere":    {architecture.GuardedImports, r + "/services/console", r + "/services/billing/transport", false},
+		"a service's domain in the command":  {architecture.GuardedImports, r + "/cmd/shadowless", r + "/services/billing/domain", false},
+		"a service's domain in compare-like": {architecture.GuardedImports, r + "/comparedto", r + "/services/billing/domain", false},
+		"a service's domain in itself":       {architecture.GuardedImports, r + "/services/orders", r + "/services/orders/domain", true},
+		"a service's domain in compare":      {architecture.GuardedImports, r + "/compare/orders/store", r + "/services/orders/domain", true},
+		"a service's root in tests":          {architecture.GuardedImports, r + "/tests/e2e", r + "/services/orders", true},
+		"what a service gives to tests":      {architecture.GuardedImports, r + "/tests/e2e", r + "/services/token-exchange/tokenexchangetest", true},
+		"a service's api in tests":           {architecture.GuardedImports, r + "/tests/e2e", r + "/services/orders/api", true},
+		"compare in a service":               {architecture.ComparisonImports, r + "/services/orders", r + "/compare/users", false},
+		"compare in shared code":             {architecture.ComparisonImports, r + "/internal/devstack", r + "/compare/orders", false},
+		"compare in the command":             {architecture.ComparisonImports, r + "/cmd/shadowless", r + "/compare/harness", true},
+		"the root of pkg/identity":           {architecture.ModuleImports, r + "/pkg/identity/mailbox", r + "/internal/streams", false},
+		"a service of pkg/identity":          {architecture.ModuleImports, r + "/pkg/identity", r + "/services/orders/api", false},
+		"the root of pkg/authn":              {architecture.ModuleImports, r + "/pkg/authn", r + "/internal/config", false},
+		"pkg/identity of pkg/authn":          {architecture.ModuleImports, r + "/pkg/authn/gokit", r + "/pkg/identity", false},
+		"pkg/authn of pkg/identity":          {architecture.ModuleImports, r + "/pkg/identity/revocation", r + "/pkg/authn", true},
+		"a library of pkg/authn":             {architecture.ModuleImports, r + "/pkg/authn", "github.com/golang-jwt/jwt/v5", true},
+		"go-kit's jwt":                       {architecture.KitImports, r + "/internal/kit", "github.com/go-kit/kit/auth/jwt", false},
+		"go-kit's NATS transport":            {architecture.KitImports, r + "/services/orders", "github.com/go-kit/kit/transport/nats", false},
+		"go-kit's log":                       {architecture.KitImports, r + "/internal/kit", "github.com/go-kit/log", false},
+		"go-kit's endpoint":                  {architecture.KitImports, r + "/internal/kit", "github.com/go-kit/kit/endpoint", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

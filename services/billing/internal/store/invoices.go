@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/shadowless/shadowless/internal/page"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 const invoiceColumns = `id, order_id, user_id, tenant_id, status, currency, amount_minor, refunded_minor, version, created_at, updated_at`

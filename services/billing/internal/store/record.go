@@ -10,7 +10,7 @@ import (
 	"github.com/shadowless/shadowless/internal/event"
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 // source names billing in its events.

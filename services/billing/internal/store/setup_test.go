@@ -13,7 +13,7 @@ import (
 	"github.com/shadowless/shadowless/internal/idempotency"
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 	"github.com/shadowless/shadowless/services/billing/internal/store"
 )
 

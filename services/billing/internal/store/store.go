@@ -17,7 +17,7 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/migrate"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 //go:embed migrations/*.sql

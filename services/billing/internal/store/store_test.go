@@ -10,7 +10,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/idempotency"
 	"github.com/shadowless/shadowless/internal/page"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 func TestCreate_OneInvoiceAnOrder(t *testing.T) {

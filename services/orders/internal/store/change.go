@@ -13,7 +13,7 @@ import (
 	"github.com/shadowless/shadowless/internal/idempotency"
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/services/orders/api"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 // source names orders in its events.

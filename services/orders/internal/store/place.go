@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/shadowless/shadowless/internal/idempotency"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 // answer is an order as it was answered under an idempotency key. It leaves out

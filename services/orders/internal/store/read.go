@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/shadowless/shadowless/internal/page"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 const orderColumns = `id, tenant_id, user_id, status, currency, total_minor, invoice_id, invoice_version, version, created_at, updated_at`

@@ -16,7 +16,7 @@ import (
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	"github.com/shadowless/shadowless/pkg/identity/migrate"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 //go:embed migrations/*.sql

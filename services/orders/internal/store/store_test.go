@@ -16,7 +16,7 @@ import (
 	"github.com/shadowless/shadowless/internal/page"
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 	"github.com/shadowless/shadowless/services/orders/internal/store"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/identity/mailbox"
 	billing "github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 // Hearer takes in news of an invoice within the event's transaction.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
-	"github.com/shadowless/shadowless/services/billing/internal/statements"
+	"github.com/shadowless/shadowless/services/billing/domain"
+	"github.com/shadowless/shadowless/services/billing/statements"
 )
 
 // ledgerless is a store of customers alone.

@@ -9,7 +9,7 @@ import (
 	"github.com/shadowless/shadowless/internal/kit"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 // Register serves billing's routes. Who may call them is in the mux's table.

@@ -11,7 +11,7 @@ import (
 	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/pkg/identity"
 	"github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 type createRequest struct{ api.NewInvoice }

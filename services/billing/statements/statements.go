@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 // batch is how many customers are listed at once.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/shadowless/shadowless/pkg/authn"
 	billing "github.com/shadowless/shadowless/services/billing/api"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 // Invoicer calls billing.

@@ -9,7 +9,7 @@ import (
 	"github.com/shadowless/shadowless/internal/kit"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/orders/api"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 // Register serves the routes of orders. Who may call them is in the mux's table.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/shadowless/shadowless/services/billing/internal/domain"
+	"github.com/shadowless/shadowless/services/billing/domain"
 )
 
 func TestPosting_RefusesWhatDoesNotBalance(t *testing.T) {

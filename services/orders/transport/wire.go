@@ -12,7 +12,7 @@ import (
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/identity"
 	"github.com/shadowless/shadowless/services/orders/api"
-	"github.com/shadowless/shadowless/services/orders/internal/domain"
+	"github.com/shadowless/shadowless/services/orders/domain"
 )
 
 type placeRequest struct {
