@@ -33,12 +33,15 @@ func (c *Cluster) Environment(w Pods) map[string]string {
 	return values
 }
 
+// runtimeVariables are read by Go's runtime in every process.
+var runtimeVariables = []string{"GOMEMLIMIT"}
+
 // UnknownVariables finds variables that the service does not read. For those
 // without its prefix the service itself would not complain.
 func UnknownVariables(service string, given map[string]string, known []config.Variable) []error {
 	var faults []error
 	for _, name := range keys(given) {
-		if !slices.ContainsFunc(known, func(v config.Variable) bool { return v.Name == name }) {
+		if !slices.Contains(runtimeVariables, name) && !slices.ContainsFunc(known, func(v config.Variable) bool { return v.Name == name }) {
 			faults = append(faults, fmt.Errorf("%s is given %s, which it does not read", service, name))
 		}
 	}
