@@ -26,6 +26,7 @@ func TestHoldings_WhatIsHeldOfAUserIsToldAndMoves(t *testing.T) {
 	told := holdingstest.Check(t, s)
 	require.Len(t, told.Tables["invoices"], 1, "retained rows are told too")
 	require.Len(t, told.Tables["ledger_transactions"], 1)
+	require.Len(t, told.Tables["ledger_entries"], 2, "with what was posted")
 	require.Len(t, told.Tables["statements"], 1)
 
 	receipt := w.Rekey("alice", "carol", "billing")

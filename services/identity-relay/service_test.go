@@ -50,7 +50,7 @@ func TestManifest_FitsTheDatabaseAndNamesEveryUserColumn(t *testing.T) {
 		n++
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, 7, n)
+	require.Equal(t, 8, n)
 }
 
 func TestConfig_EachUserListWantsItsOwn(t *testing.T) {

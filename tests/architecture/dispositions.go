@@ -117,6 +117,30 @@ func UndeclaredColumns(s Schema, m *participant.Manifest, notes map[string]Table
 	return faults
 }
 
+// UnexportedChildren finds tables that refer to one that an export shows and are
+// not shown themselves: rows that belong to a user's rows are the user's data.
+func UnexportedChildren(s Schema, m *participant.Manifest) []error {
+	exported := map[string]bool{}
+	var descend func(children []participant.Child)
+	descend = func(children []participant.Child) {
+		for _, c := range children {
+			exported[c.Table] = true
+			descend(c.Children)
+		}
+	}
+	for _, t := range m.Tables {
+		exported[t.Name[strings.LastIndex(t.Name, ".")+1:]] = true
+		descend(t.Children)
+	}
+	var faults []error
+	for _, k := range s.ForeignKeys {
+		if exported[k.To] && !exported[k.From] {
+			faults = append(faults, fmt.Errorf("%s: %s belongs to %s (%s) and an export leaves it out", s.Service, k.From, k.To, k.Name))
+		}
+	}
+	return faults
+}
+
 func declaredColumns(m *participant.Manifest) map[string]bool {
 	declared := map[string]bool{}
 	if m == nil {

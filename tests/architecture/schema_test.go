@@ -120,6 +120,7 @@ func TestSchemas(t *testing.T) {
 			require.Empty(t, architecture.UserColumnTypes(s))
 			require.Empty(t, architecture.UserReferences(s))
 			require.Empty(t, architecture.UndeclaredColumns(s, manifest(t, service), n))
+			require.Empty(t, architecture.UnexportedChildren(s, manifest(t, service)))
 		})
 	}
 }
@@ -204,6 +205,17 @@ func TestCrossReferences_AreFound(t *testing.T) {
 
 	requireFault(t, architecture.CrossReferences(architecture.Schema{Service: "orders", Extensions: []string{"dblink"}}), "extension dblink")
 	requireFault(t, architecture.CrossReferences(architecture.Schema{Service: "orders", ForeignTables: []string{"invoices"}}), "table of another server")
+}
+
+func TestUnexportedChildren_AreFound(t *testing.T) {
+	t.Parallel()
+	s := schema(t, "billing",
+		"CREATE TABLE reminders (invoice_id uuid REFERENCES invoices (id))",
+		"CREATE TABLE receipts (transaction_id uuid REFERENCES ledger_transactions (id))")
+	faults := architecture.UnexportedChildren(s, manifest(t, "billing"))
+	require.Len(t, faults, 2)
+	requireFault(t, faults, "reminders belongs to invoices")
+	requireFault(t, faults, "receipts belongs to ledger_transactions")
 }
 
 func TestUndeclaredColumns_AreFound(t *testing.T) {

@@ -48,7 +48,8 @@ type section struct {
 	withheld []Withheld
 }
 
-// sections are the tables in the manifest's order, each followed by its children.
+// sections are the tables in the manifest's order, each followed by its
+// children and theirs.
 func (m *Manifest) sections(ctx context.Context, db querier) ([]section, error) {
 	places, err := m.places(ctx, db)
 	if err != nil {
@@ -65,15 +66,22 @@ func (m *Manifest) sections(ctx context.Context, db querier) ([]section, error) 
 		}
 		where := strings.Join(holds, " OR ")
 		all = append(all, section{table: t.Name, where: where, withheld: t.Withhold})
-		from := pgx.Identifier(strings.Split(t.Name, ".")).Sanitize()
-		for _, c := range t.Children {
-			all = append(all, section{
-				table: c.Table, withheld: c.Withhold,
-				where: pgx.Identifier{c.Column}.Sanitize() + " IN (SELECT " + pgx.Identifier{c.Of}.Sanitize() + " FROM " + from + " WHERE " + where + ")",
-			})
-		}
+		all = append(all, descendants(t.Name, where, t.Children)...)
 	}
 	return all, nil
+}
+
+// descendants are the children of the parent's rows that where chooses, each
+// followed by its own.
+func descendants(parent, where string, children []Child) []section {
+	var all []section
+	from := pgx.Identifier(strings.Split(parent, ".")).Sanitize()
+	for _, c := range children {
+		of := pgx.Identifier{c.Column}.Sanitize() + " IN (SELECT " + pgx.Identifier{c.Of}.Sanitize() + " FROM " + from + " WHERE " + where + ")"
+		all = append(all, section{table: c.Table, withheld: c.Withhold, where: of})
+		all = append(all, descendants(c.Table, of, c.Children)...)
+	}
+	return all
 }
 
 // position is what a cursor says: the section, and the primary key of the last

@@ -86,16 +86,31 @@ func (m *Manifest) useFaults(ctx context.Context, db querier) error {
 				faults = append(faults, fmt.Errorf("%w: %s adds up %s, which does not exist", ErrManifest, t.Name, c))
 			}
 		}
-		for _, child := range t.Children {
-			in, err := tableFacts(ctx, db, child.Table)
-			if err != nil {
-				return err
-			}
-			_, refers := in[child.Column]
-			if _, exists := facts[child.Of]; !refers || !exists {
-				faults = append(faults, fmt.Errorf("%w: %s.%s does not lead to %s.%s", ErrManifest, child.Table, child.Column, t.Name, child.Of))
-			}
+		astray, err := strayChildren(ctx, db, t.Name, facts, t.Children)
+		if err != nil {
+			return err
 		}
+		faults = append(faults, astray...)
 	}
 	return errors.Join(faults...)
+}
+
+// strayChildren are the children whose column, or whose parent's, does not exist.
+func strayChildren(ctx context.Context, db querier, parent string, facts map[string]columnFacts, children []Child) (faults []error, err error) {
+	for _, child := range children {
+		in, err := tableFacts(ctx, db, child.Table)
+		if err != nil {
+			return nil, err
+		}
+		_, refers := in[child.Column]
+		if _, exists := facts[child.Of]; !refers || !exists {
+			faults = append(faults, fmt.Errorf("%w: %s.%s does not lead to %s.%s", ErrManifest, child.Table, child.Column, parent, child.Of))
+		}
+		further, err := strayChildren(ctx, db, child.Table, in, child.Children)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, further...)
+	}
+	return faults, nil
 }

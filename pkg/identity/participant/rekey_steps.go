@@ -136,7 +136,8 @@ func (p place) settle(ctx context.Context, tx pgx.Tx, oldID, newID string, r *Re
 		sums := make([]string, len(rule.Add))
 		for i, c := range rule.Add {
 			name := pgx.Identifier{c}.Sanitize()
-			sums[i] = name + " = n." + name + " + o." + name
+			// Nothing plus something is something, which NULL is not in SQL.
+			sums[i] = name + " = coalesce(n." + name + " + o." + name + ", n." + name + ", o." + name + ")"
 		}
 		_, err := tx.Exec(ctx, "UPDATE "+p.from+" AS n SET "+strings.Join(sums, ", ")+" FROM "+olds+" WHERE "+conditions[0], oldID, newID)
 		if err != nil {

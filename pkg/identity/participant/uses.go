@@ -17,6 +17,8 @@ type Child struct {
 	Column   string     `yaml:"column"`
 	Of       string     `yaml:"of"`
 	Withhold []Withheld `yaml:"withhold,omitempty"`
+	// Children belong to this table's rows in turn.
+	Children []Child `yaml:"children,omitempty"`
 }
 
 // RekeyAction is what becomes of a table's rows when a user gets another ID.
@@ -81,12 +83,17 @@ func (t Table) useFaults() []error {
 		}
 	}
 	withheld(t.Name, t.Withhold)
-	for _, c := range t.Children {
-		if !allIdentifiers(c.Table, c.Column, c.Of) {
-			fault("child %q: table, column and of must be names", c.Table)
+	var descend func(children []Child)
+	descend = func(children []Child) {
+		for _, c := range children {
+			if !allIdentifiers(c.Table, c.Column, c.Of) {
+				fault("child %q: table, column and of must be names", c.Table)
+			}
+			withheld(c.Table, c.Withhold)
+			descend(c.Children)
 		}
-		withheld(c.Table, c.Withhold)
 	}
+	descend(t.Children)
 	r := t.Rekey
 	switch r.action() {
 	case RekeyMove:

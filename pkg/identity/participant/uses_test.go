@@ -23,8 +23,9 @@ const bob = "bob"
 
 const useSchema = `
 CREATE TABLE order_items (order_id int REFERENCES orders (id), position int, sku text, PRIMARY KEY (order_id, position));
+CREATE TABLE gift_cards (order_id int, position int, words text, id int PRIMARY KEY, FOREIGN KEY (order_id, position) REFERENCES order_items);
 CREATE TABLE answers (user_id text COLLATE "C", key text, answer json, PRIMARY KEY (user_id, key));
-CREATE TABLE totals (user_id text COLLATE "C", month int, amount bigint, PRIMARY KEY (user_id, month));
+CREATE TABLE totals (user_id text COLLATE "C", month int, amount bigint, bonus bigint, PRIMARY KEY (user_id, month));
 CREATE TABLE names (user_id text PRIMARY KEY, nick text);
 CREATE TABLE logins (id bytea, user_id text, token bytea);
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO PUBLIC;`
@@ -40,13 +41,13 @@ tables:
       - {column: shared_with, disposition: pseudonymise}
       - {column: details, path: [buyer, id], disposition: pseudonymise}
     children:
-      - {table: order_items, column: order_id, of: id}
+      - {table: order_items, column: order_id, of: id, children: [{table: gift_cards, column: order_id, of: order_id}]}
   - table: answers
     columns: [{column: user_id, disposition: erase}]
     rekey: {conflict: keep_new, reason: the same call was made under both}
   - table: totals
     columns: [{column: user_id, disposition: erase}]
-    rekey: {conflict: add, add: [amount], reason: a sum of both}
+    rekey: {conflict: add, add: [amount, bonus], reason: a sum of both}
   - table: names
     columns: [{column: user_id, disposition: erase}]
   - table: logins
@@ -72,6 +73,7 @@ func useWorld(t *testing.T) (*world, *participant.Participant) {
 	w.fill()
 	for i := range 2 {
 		w.exec(`INSERT INTO order_items VALUES ($1, 1, 'book')`, i)
+		w.exec(`INSERT INTO gift_cards VALUES ($1, 1, 'for you', $1)`, i)
 		w.exec(`INSERT INTO answers VALUES ($1, $2, '{"a":  1}')`, alice, strconv.Itoa(i))
 		w.exec(`INSERT INTO totals VALUES ($1, $2, 5)`, alice, i)
 	}
@@ -188,18 +190,19 @@ func TestExport_TellsEverythingButWhatIsWithheld(t *testing.T) {
 	t.Parallel()
 	w, p := useWorld(t)
 	all, pages := export(t, p, alice)
-	require.Len(t, pages, 7, "each table and child is told of, also an empty one")
+	require.Len(t, pages, 8, "each table and child is told of, also an empty one")
 	require.Len(t, all["orders"], 2)
 	require.Equal(t, "private", all["orders"][0]["note"])
 	require.Equal(t, base64.StdEncoding.EncodeToString([]byte(alice)), all["orders"][0]["placed_by"])
 	require.Equal(t, []any{"carol", alice}, all["orders"][0]["shared_with"])
 	require.Equal(t, []map[string]any{{"order_id": 0., "position": 1., "sku": "book"}, {"order_id": 1., "position": 1., "sku": "book"}}, all["order_items"])
+	require.Len(t, all["gift_cards"], 2, "what belongs to a child belongs to the user, too")
 	require.Len(t, all["public.invoices"], 2)
 	require.Equal(t, []map[string]any{{"id": "AP8=", "user_id": alice}}, all["logins"])
-	login := pages[5]
+	login := pages[6]
 	require.Equal(t, []string{"id", "user_id"}, login.Columns)
 	require.Equal(t, []participant.Withheld{{Column: "token", Reason: "a secret"}}, login.Withheld)
-	require.Contains(t, string(pages[2].Rows[0]), `{"a":  1}`, "json stays as it was stored")
+	require.Contains(t, string(pages[3].Rows[0]), `{"a":  1}`, "json stays as it was stored")
 
 	nobody, _ := export(t, p, "nobody")
 	require.Empty(t, nobody)
@@ -241,7 +244,8 @@ func TestRekey_MovesMergesAndDiscardsAsTheManifestSays(t *testing.T) {
 	t.Parallel()
 	w, p := useWorld(t)
 	w.exec(`INSERT INTO answers VALUES ('new', '0', '{"b":2}')`)
-	w.exec(`INSERT INTO totals VALUES ('new', 1, 7)`)
+	w.exec(`INSERT INTO totals VALUES ('new', 1, 7)`) // and no bonus
+	w.exec(`UPDATE totals SET bonus = 3 WHERE user_id = $1 AND month = 1`, alice)
 	w.exec(`UPDATE orders SET shared_with = ARRAY['new', 'carol', $1] WHERE id = 1`, alice)
 
 	preview, err := p.PreviewRekey(t.Context(), alice, "new")
@@ -276,6 +280,7 @@ func TestRekey_MovesMergesAndDiscardsAsTheManifestSays(t *testing.T) {
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM orders WHERE shared_with = ARRAY['new', 'carol']`), "one of two stays")
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM answers WHERE user_id = 'new' AND answer::text = '{"b":2}'`), "the new one stays")
 	require.Equal(t, 12, w.count(`SELECT sum(amount) FROM totals WHERE user_id = 'new' AND month = 1`))
+	require.Equal(t, 3, w.count(`SELECT bonus FROM totals WHERE user_id = 'new' AND month = 1`), "nothing plus something is something")
 	require.Equal(t, 5, w.count(`SELECT sum(amount) FROM totals WHERE user_id = 'new' AND month = 0`))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM orders WHERE user_id = 'bob'`))
 	require.Zero(t, w.count(`SELECT count(*) FROM logins`))
@@ -388,10 +393,11 @@ func TestManifest_RefusesUsesThatCannotBe(t *testing.T) {
 	}
 	w, _ := useWorld(t)
 	for says, text := range map[string]string{
-		"withholds nothing_here":                     `withhold: [{column: nothing_here, reason: x}]`,
-		"no table nowhere":                           `children: [{table: nowhere, column: a, of: id}]`,
-		"order_items.sku_id does not lead to orders": `children: [{table: order_items, column: sku_id, of: id}]`,
-		"adds up points":                             `rekey: {conflict: add, add: [points], reason: x}`,
+		"withholds nothing_here":                      `withhold: [{column: nothing_here, reason: x}]`,
+		"no table nowhere":                            `children: [{table: nowhere, column: a, of: id}]`,
+		"order_items.sku_id does not lead to orders":  `children: [{table: order_items, column: sku_id, of: id}]`,
+		"gift_cards.sku does not lead to order_items": `children: [{table: order_items, column: order_id, of: id, children: [{table: gift_cards, column: sku, of: sku}]}]`,
+		"adds up points":                              `rekey: {conflict: add, add: [points], reason: x}`,
 	} {
 		m, err := participant.ParseManifest([]byte("version: 1\ntables:\n  - table: orders\n    columns: [{column: user_id, disposition: erase}]\n    " + text + "\n"))
 		require.NoError(t, err)

@@ -33,6 +33,8 @@ var ownSteps = []ownStep{
 		`DELETE FROM reconciliation_missing WHERE user_id = $1 AND $2::text IS NOT NULL`},
 	{"erasures", "user_id", participant.Pseudonymise, `UPDATE erasures SET user_id = $2 WHERE user_id = $1`},
 	{"orphan_audit_ids", "user_id", participant.Erase, `DELETE FROM orphan_audit_ids WHERE user_id = $1 AND $2::text IS NOT NULL`},
+	{"orphan_audit_positions", "user_id", participant.Erase,
+		`DELETE FROM orphan_audit_positions WHERE user_id = $1 AND $2::text IS NOT NULL`},
 	{"rekeying_users", "user_id", participant.Erase, `DELETE FROM rekeying_users WHERE user_id = $1 AND $2::text IS NOT NULL`},
 }
 

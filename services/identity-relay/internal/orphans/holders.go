@@ -54,12 +54,9 @@ func (a *Auditor) readHolders(ctx context.Context, id uuid.UUID) error {
 }
 
 func (a *Auditor) readHolder(ctx context.Context, id uuid.UUID, p peers.Peer) error {
-	// The last ID that was kept. What lies between it and the last one that was
-	// read meant nothing and is read once more.
-	var after string
-	err := a.Pool.QueryRow(ctx, `SELECT coalesce(max(user_id), '') FROM orphan_audit_ids WHERE audit_id = $1 AND holder = $2`, id, p.Name()).Scan(&after)
+	after, err := a.position(ctx, id, p.Name())
 	if err != nil {
-		return fmt.Errorf("find where to go on: %w", err)
+		return err
 	}
 	for {
 		page, next, err := p.Holdings(ctx, after, holderPage)
@@ -67,7 +64,7 @@ func (a *Auditor) readHolder(ctx context.Context, id uuid.UUID, p peers.Peer) er
 			return err
 		}
 		err = pgx.BeginTxFunc(ctx, a.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-			return a.keep(ctx, tx, id, p.Name(), page, next == "")
+			return a.keep(ctx, tx, id, p.Name(), page, next)
 		})
 		if err != nil {
 			return fmt.Errorf("keep a page: %w", err)
@@ -77,6 +74,48 @@ func (a *Auditor) readHolder(ctx context.Context, id uuid.UUID, p peers.Peer) er
 		}
 		after = next
 	}
+}
+
+// position is where to go on with a holder. Without one it is read from the
+// beginning, and what was counted of it so far is forgotten.
+func (a *Auditor) position(ctx context.Context, id uuid.UUID, holder string) (after string, err error) {
+	err = a.Pool.QueryRow(ctx, `SELECT user_id FROM orphan_audit_positions WHERE audit_id = $1 AND holder = $2`, id, holder).Scan(&after)
+	if err == nil {
+		return after, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("find where to go on: %w", err)
+	}
+	err = pgx.BeginFunc(ctx, a.Pool, func(tx pgx.Tx) error {
+		for _, statement := range []string{
+			`DELETE FROM orphan_audit_ids WHERE audit_id = $1 AND holder = $2`,
+			`DELETE FROM orphan_audit_columns WHERE audit_id = $1 AND holder = $2`,
+			`UPDATE orphan_audit_holders SET ids = 0 WHERE audit_id = $1 AND holder = $2`,
+		} {
+			if _, err := tx.Exec(ctx, statement, id, holder); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("begin with a holder: %w", err)
+	}
+	return "", nil
+}
+
+// advance notes that everything up to next was counted. The ID of somebody who was
+// erased is not written down: a crash before the next page then begins anew.
+func (a *Auditor) advance(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder, next string, gone bool) error {
+	statement, args := `INSERT INTO orphan_audit_positions (audit_id, holder, user_id) VALUES ($1, $2, $3)
+		ON CONFLICT (audit_id, holder) DO UPDATE SET user_id = excluded.user_id`, []any{id, holder, next}
+	if next == "" || gone {
+		statement, args = `DELETE FROM orphan_audit_positions WHERE audit_id = $1 AND holder = $2`, args[:2]
+	}
+	if _, err := tx.Exec(ctx, statement, args...); err != nil {
+		return fmt.Errorf("note where to go on: %w", err)
+	}
+	return nil
 }
 
 // columnCount is what one page adds to a column's counts.
@@ -104,11 +143,14 @@ func (counts columnCounts) add(places, retained []participant.HeldPlace, foreign
 	}
 }
 
-// keep stores a page. A page that is read twice counts once.
-func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder string, page []participant.Holding, last bool) error {
-	ids := make([]string, len(page))
+// keep stores a page, and with it where the next one begins: no page counts twice.
+func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder string, page []participant.Holding, next string) error {
+	ids := make([]string, len(page), len(page)+1)
 	for i, h := range page {
 		ids[i] = h.UserID
+	}
+	if next != "" {
+		ids = append(ids, next)
 	}
 	// An erasure of one of them waits for this page and deletes what it stored, or
 	// was before it and has left a tombstone.
@@ -121,23 +163,19 @@ func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder stri
 		return err
 	}
 	counts := columnCounts{}
-	kept := 0
+	goneNext := erased[next]
 	for _, h := range page {
 		gone := h.Erased || erased[h.UserID]
+		goneNext = goneNext || gone && h.UserID == next
 		places, retained := h.Places, []participant.HeldPlace(nil)
 		if gone {
 			places, retained = split(h.Places)
 		}
 		if len(places) > 0 && !a.foreign(h.UserID) {
-			fresh, err := a.store(ctx, tx, id, holder, h.UserID, gone, places)
-			if err != nil {
+			if err := a.store(ctx, tx, id, holder, h.UserID, gone, places); err != nil {
 				return err
 			}
-			if !fresh {
-				continue // read before
-			}
 		}
-		kept++
 		counts.add(h.Places, retained, a.foreign(h.UserID))
 	}
 	for column, c := range counts {
@@ -150,28 +188,31 @@ func (a *Auditor) keep(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder stri
 			return fmt.Errorf("count a column: %w", err)
 		}
 	}
+	if err := a.advance(ctx, tx, id, holder, next, goneNext); err != nil {
+		return err
+	}
 	_, err = tx.Exec(ctx, `UPDATE orphan_audit_holders SET ids = ids + $3, complete = complete OR $4, problem = '' WHERE audit_id = $1 AND holder = $2`,
-		id, holder, kept, last)
+		id, holder, len(page), next == "")
 	return err
 }
 
 // store keeps an ID until the list names it. The ID of somebody who was erased
-// is not kept, only its hash. It reports false for one that is kept already.
-func (a *Auditor) store(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder, userID string, gone bool, places []participant.HeldPlace) (bool, error) {
+// is not kept, only its hash.
+func (a *Auditor) store(ctx context.Context, tx pgx.Tx, id uuid.UUID, holder, userID string, gone bool, places []participant.HeldPlace) error {
 	raw, err := json.Marshal(places)
 	if err != nil {
-		return false, fmt.Errorf("encode places: %w", err)
+		return fmt.Errorf("encode places: %w", err)
 	}
 	finding, kept := "held", &userID
 	if gone {
 		finding, kept = "erased", nil
 	}
-	tag, err := tx.Exec(ctx, `INSERT INTO orphan_audit_ids (audit_id, holder, user_hash, user_id, finding, places) VALUES ($1, $2, $3, $4, $5, $6)
+	_, err = tx.Exec(ctx, `INSERT INTO orphan_audit_ids (audit_id, holder, user_hash, user_id, finding, places) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (audit_id, holder, user_hash) DO NOTHING`, id, holder, a.Tombstones.Hash(userID), kept, finding, raw)
 	if err != nil {
-		return false, fmt.Errorf("keep an ID: %w", err)
+		return fmt.Errorf("keep an ID: %w", err)
 	}
-	return tag.RowsAffected() == 1, nil
+	return nil
 }
 
 // split tells what an erasure should have taken from what it keeps.

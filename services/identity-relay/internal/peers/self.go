@@ -12,9 +12,9 @@ import (
 	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 )
 
-// AuditTable holds what audits have found: no data of anybody's, and no finding
+// auditTables hold what audits have read: no data of anybody's, and no finding
 // of the next audit.
-const AuditTable = "orphan_audit_ids"
+var auditTables = []string{"orphan_audit_ids", "orphan_audit_positions"}
 
 // Self is the relay.
 type Self struct {
@@ -33,7 +33,7 @@ func (s Self) Holdings(ctx context.Context, after string, limit int) ([]particip
 		return nil, "", err
 	}
 	for i := range list {
-		list[i].Places = slices.DeleteFunc(list[i].Places, func(p participant.HeldPlace) bool { return p.Table == AuditTable })
+		list[i].Places = slices.DeleteFunc(list[i].Places, func(p participant.HeldPlace) bool { return slices.Contains(auditTables, p.Table) })
 	}
 	return slices.DeleteFunc(list, func(h participant.Holding) bool { return len(h.Places) == 0 }), next, nil
 }
