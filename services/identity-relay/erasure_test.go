@@ -116,6 +116,24 @@ func TestErasure_FromTheWebhookToTheCertificate(t *testing.T) {
 	require.Empty(t, found)
 }
 
+// The certificate counts what was deleted, not what was looked for.
+func TestErasure_AMessageThatWasGoneBeforeIsNotCertifiedAsDeleted(t *testing.T) {
+	t.Parallel()
+	r, orders, billing := newRoomWith(t, nil)
+	orders.run()
+	r.deliver("user.created", map[string]any{"id": "u1"})
+	r.deliver("user.deleted", map[string]any{"id": "u1"})
+	r.mesh.Messages("IDENTITY", "identity.v1.erasure.requested.>", 1)
+	stream, err := r.mesh.Broker.JetStream.Stream(t.Context(), "IDENTITY")
+	require.NoError(t, err)
+	require.NoError(t, stream.DeleteMsg(t.Context(), 1)) // too old, say
+	billing.run()
+	done := r.erasureReaches("complete")
+	var certificate api.Certificate
+	require.NoError(t, json.Unmarshal(done.Certificate, &certificate))
+	require.Equal(t, int64(2), certificate.Stream.MessagesDeleted, "deleted and erasure requested; created was gone")
+}
+
 func TestErasure_WaitsOutItsGraceAndSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	r, orders, billing := newRoomWith(t, func(cfg *identityrelay.Config) { cfg.ErasureGrace = 1500 * time.Millisecond })

@@ -74,7 +74,7 @@ func (w *Worker) checkOne(ctx context.Context) (found bool, err error) {
 	case there:
 		return true, w.rescue(ctx, id, userID, now)
 	}
-	if _, err := w.Pool.Exec(ctx, `UPDATE erasures SET checked_at = $2 WHERE id = $1 AND state = 'grace'`, id, now); err != nil {
+	if _, err := w.Pool.Exec(ctx, `UPDATE erasures SET checked_at = $2 WHERE id = $1 AND state = 'grace' AND grace_until = $3`, id, now, graceUntil); err != nil {
 		return true, fmt.Errorf("note the look-up: %w", err)
 	}
 	w.Wake()

@@ -44,6 +44,7 @@ var (
 	ErrOtherUser    = errors.New("the erasure is of another user")
 	ErrHoldExists   = errors.New("the user is under a legal hold already")
 	ErrNoHold       = errors.New("no such legal hold")
+	ErrRekeying     = errors.New("the user is getting another ID")
 	ErrReason       = errors.New("the reason names the user")
 )
 
@@ -85,6 +86,11 @@ type Answer struct {
 // Querier is a pool or a transaction.
 type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// RowQuerier is a pool or a transaction, too.
+type RowQuerier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 const columns = `e.id, e.user_hash, e.hash_key_id, e.source, e.state, e.opened_at, e.grace_until,

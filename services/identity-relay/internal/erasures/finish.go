@@ -105,12 +105,13 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 		return fmt.Errorf("open the stream: %w", err)
 	}
 	for _, p := range places {
-		if err := removeMessage(ctx, stream, p.ID, uint64(p.Sequence)); err != nil { //nolint:gosec // stored from a uint64
+		deleted, err := RemoveMessage(ctx, stream, p.ID, uint64(p.Sequence)) //nolint:gosec // stored from a uint64
+		if err != nil {
 			return err
 		}
-		_, err := w.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $1 AND stream_sequence = $2),
-			removed AS (UPDATE events SET removed_at = now() WHERE id = $1 AND stream_sequence = $2 RETURNING 1)
-			UPDATE erasures SET messages_deleted = messages_deleted + (SELECT count(*) FROM removed) WHERE id = $3`, p.ID, p.Sequence, id)
+		_, err = w.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $1 AND stream_sequence = $2),
+			removed AS (UPDATE events SET removed_at = now() WHERE id = $1 AND stream_sequence = $2)
+			UPDATE erasures SET messages_deleted = messages_deleted + $4::boolean::int WHERE id = $3`, p.ID, p.Sequence, id, deleted)
 		if err != nil {
 			return fmt.Errorf("note a deleted message: %w", err)
 		}
@@ -118,23 +119,24 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// removeMessage looks before it deletes: the message may have aged out, and a
+// RemoveMessage overwrites an event's message in the stream and reports whether
+// it was there. It looks before it deletes: the message may have aged out, and a
 // stream that was lost and made anew holds another user's event at that place.
-func removeMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, sequence uint64) error {
+func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, sequence uint64) (deleted bool, err error) {
 	m, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("look at message %d: %w", sequence, err)
+		return false, fmt.Errorf("look at message %d: %w", sequence, err)
 	}
 	if m.Header.Get(jetstream.MsgIDHeader) != id.String() {
-		return nil
+		return false, nil
 	}
 	if err := stream.SecureDeleteMsg(ctx, sequence); err != nil {
-		return fmt.Errorf("delete message %d: %w", sequence, err)
+		return false, fmt.Errorf("delete message %d: %w", sequence, err)
 	}
-	return nil
+	return true, nil
 }
 
 func (w *Worker) complete(ctx context.Context, id uuid.UUID) error {

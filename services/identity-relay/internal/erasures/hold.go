@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/shadowless/shadowless/pkg/identity/participant"
 )
 
 // LegalHold keeps a user's data from being erased until it is lifted.
@@ -36,20 +38,30 @@ func Hold(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decider) 
 
 // HoldUser places a legal hold on a user, whether or not an erasure is open; one
 // that is opened later is held. It returns ErrUnderWay if participants are asked
-// to erase the user's data already, ErrHoldExists or ErrReason.
+// to erase the user's data already, ErrRekeying if the data is on its way to another
+// ID, ErrHoldExists or ErrReason.
 func HoldUser(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider) (LegalHold, error) {
 	// Who records a deletion holds the shared lock: either they see the hold, or
 	// this sees their erasure.
 	if err := LockUser(ctx, tx, userID, true); err != nil {
 		return LegalHold{}, err
 	}
-	var state State
-	err := tx.QueryRow(ctx, `SELECT state FROM erasures WHERE user_id = $1 AND state <> 'complete' FOR UPDATE`, userID).Scan(&state)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return LegalHold{}, fmt.Errorf("look for the open erasure: %w", err)
+	// Not the row of one that is requested: who seals it holds that row and waits
+	// for the lock on the user.
+	if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE user_id = $1 AND state IN ('grace', 'held') FOR UPDATE`, userID); err != nil {
+		return LegalHold{}, fmt.Errorf("lock the open erasure: %w", err)
 	}
-	if state == Requested {
+	var asked, moving bool
+	// By hash: an erasure that the relay has sealed does not know its user any more.
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM erasures WHERE user_hash = ANY($1) AND state = 'requested'),
+		EXISTS (SELECT FROM rekeying_users WHERE user_id = $2)`, s.Tombstones.Hashes(userID), userID).Scan(&asked, &moving)
+	switch {
+	case err != nil:
+		return LegalHold{}, fmt.Errorf("look for what is under way: %w", err)
+	case asked:
 		return LegalHold{}, ErrUnderWay
+	case moving:
+		return LegalHold{}, ErrRekeying
 	}
 	return place(ctx, tx, s, userID, by)
 }
@@ -58,7 +70,7 @@ func place(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider
 	if by.names(userID) {
 		return LegalHold{}, ErrReason
 	}
-	existing, err := holdOf(ctx, tx, s, userID)
+	existing, err := HoldOf(ctx, tx, s.Tombstones, userID)
 	if err != nil {
 		return LegalHold{}, err
 	}
@@ -89,11 +101,11 @@ func place(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider
 	return h, decide(ctx, tx, erasureID, decidedHeld, by, h.PlacedAt)
 }
 
-// holdOf is the ID of the hold that the user is under, or nil.
-func holdOf(ctx context.Context, tx pgx.Tx, s Settings, userID string) (*uuid.UUID, error) {
+// HoldOf is the ID of the hold that the user is under, or nil.
+func HoldOf(ctx context.Context, db RowQuerier, tombstones *participant.Tombstones, userID string) (*uuid.UUID, error) {
 	var id uuid.UUID
-	err := tx.QueryRow(ctx, `SELECT id FROM legal_holds WHERE user_hash = ANY($1) AND lifted_at IS NULL LIMIT 1`,
-		s.Tombstones.Hashes(userID)).Scan(&id)
+	err := db.QueryRow(ctx, `SELECT id FROM legal_holds WHERE user_hash = ANY($1) AND lifted_at IS NULL LIMIT 1`,
+		tombstones.Hashes(userID)).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

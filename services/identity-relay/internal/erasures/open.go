@@ -14,18 +14,12 @@ import (
 // returns that one's ID and false. Beyond the source's limit, or under a legal
 // hold, the new one is held. The caller holds the user's lock (LockUser).
 func Open(ctx context.Context, tx pgx.Tx, s Settings, userID, source string) (id uuid.UUID, opened bool, err error) {
-	// Counting and opening must not be overtaken by another transaction.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('identity-relay breaker ' || $1, 0))`, source); err != nil {
-		return id, false, fmt.Errorf("lock the breaker: %w", err)
-	}
 	now := s.Now().UTC()
-	var recent int
-	err = tx.QueryRow(ctx, `SELECT count(*) FROM erasures
-		WHERE source = $1 AND opened_at > $2::timestamptz - interval '1 hour'`, source, now).Scan(&recent)
+	recent, err := openedLately(ctx, tx, source, now)
 	if err != nil {
-		return id, false, fmt.Errorf("count recent erasures: %w", err)
+		return id, false, err
 	}
-	hold, err := holdOf(ctx, tx, s, userID)
+	hold, err := HoldOf(ctx, tx, s.Tombstones, userID)
 	if err != nil {
 		return id, false, err
 	}
@@ -44,7 +38,7 @@ func Open(ctx context.Context, tx pgx.Tx, s Settings, userID, source string) (id
 		return id, false, fmt.Errorf("open erasure: %w", err)
 	}
 	if tag.RowsAffected() == 1 {
-		return id, true, nil
+		return id, true, countOpened(ctx, tx, source, now)
 	}
 	err = tx.QueryRow(ctx, `SELECT id FROM erasures WHERE user_id = $1 AND state <> 'complete'`, userID).Scan(&id)
 	if err != nil {

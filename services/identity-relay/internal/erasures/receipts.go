@@ -34,12 +34,16 @@ func TakeReceipt(ctx context.Context, tx pgx.Tx, m mailbox.Message) error {
 	}
 	var round int
 	var asked uint64
-	err = tx.QueryRow(ctx, `SELECT round, request_version FROM erasures WHERE id = $1`, id).Scan(&round, &asked)
+	var state State
+	err = tx.QueryRow(ctx, `SELECT round, request_version, state FROM erasures WHERE id = $1`, id).Scan(&round, &asked, &state)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return mailbox.Poison(errUnasked)
 	}
 	if err != nil {
 		return fmt.Errorf("look for the erasure: %w", err)
+	}
+	if state != Requested && state != Complete {
+		return mailbox.Poison(errUnasked) // it would count once somebody is asked
 	}
 	if r.Request < asked {
 		return nil // the answer to a request of an earlier round

@@ -69,6 +69,22 @@ func TestTakeReceipt_OfARegisteredParticipantThatNobodyWaitsForIsKept(t *testing
 	require.Equal(t, 2, d.Answers[0].Round)
 }
 
+// An answer that came before the question would count once it is asked.
+func TestTakeReceipt_BeforeAnybodyWasAskedIsPoison(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	for _, state := range []string{"held", "grace", "withdrawn"} {
+		id := second(t, db, state)
+		for _, name := range []string{"orders", "billing"} {
+			err := take(t, db, participant.Receipt{ErasureID: id.String(), Participant: name, Request: 20})
+			require.ErrorIs(t, err, mailbox.ErrPoison, state)
+		}
+		e, err := erasures.Get(t.Context(), db.Pool, id)
+		require.NoError(t, err)
+		require.Equal(t, []string{"orders"}, e.WaitingFor, state)
+	}
+}
+
 func TestTakeReceipt_OfEndedRetentionMustBeOfARegisteredParticipantAndAKnownErasure(t *testing.T) {
 	t.Parallel()
 	db := identitytest.Postgres(t, schema.Sets()...)

@@ -86,8 +86,10 @@ func FindComplete(ctx context.Context, db Querier, s Settings, userIDs []string)
 // have told before they erased it. It reports what it did, and Postponed once the
 // breaker's limit of an hour is reached.
 func Reopen(ctx context.Context, tx pgx.Tx, s Settings, f Found, holders []string, completedBefore time.Time) (Reopening, error) {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('identity-relay breaker reopened', 0))`); err != nil {
-		return 0, fmt.Errorf("lock the breaker: %w", err)
+	now := s.Now().UTC()
+	recent, err := openedLately(ctx, tx, reopened, now)
+	if err != nil {
+		return 0, err
 	}
 	// In the order of sealing an erasure: its row, then its user.
 	if _, _, err := lock(ctx, tx, f.ID); err != nil {
@@ -96,16 +98,10 @@ func Reopen(ctx context.Context, tx pgx.Tx, s Settings, f Found, holders []strin
 	if err := LockUser(ctx, tx, f.UserID, true); err != nil {
 		return 0, err
 	}
-	now := s.Now().UTC()
-	var recent int
-	err := tx.QueryRow(ctx, `SELECT count(*) FROM erasures WHERE reopened_at > $1::timestamptz - interval '1 hour'`, now).Scan(&recent)
-	if err != nil {
-		return 0, fmt.Errorf("count erasures that were opened again: %w", err)
-	}
 	if recent >= s.PerHour {
 		return Postponed, nil
 	}
-	hold, err := holdOf(ctx, tx, s, f.UserID)
+	hold, err := HoldOf(ctx, tx, s.Tombstones, f.UserID)
 	if err != nil {
 		return 0, err
 	}
@@ -129,6 +125,9 @@ func Reopen(ctx context.Context, tx pgx.Tx, s Settings, f Found, holders []strin
 		return Unchanged, nil
 	}
 	round = rounds[0]
+	if err := countOpened(ctx, tx, reopened, now); err != nil {
+		return 0, err
+	}
 	_, err = tx.Exec(ctx, `INSERT INTO erasure_participants (erasure_id, round, participant)
 		SELECT $1::uuid, $2::integer, unnest($3::text[]) UNION SELECT $1, $2, $4::text`, f.ID, round, holders, Self)
 	if err != nil {

@@ -90,8 +90,8 @@ func (p *pass) overtaken(ctx context.Context, tx pgx.Tx, userID string) (overtak
 	// By hash: where the relay has erased its own rows, an erasure that is not
 	// complete does not know its user any more.
 	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM erasures
-		WHERE user_hash = $1 AND (state IN ('held', 'grace', 'requested') OR completed_at >= $2))`,
-		p.Tombstones.Hash(userID), p.started).Scan(&overtaken)
+		WHERE user_hash = ANY($1) AND (state IN ('held', 'grace', 'requested') OR completed_at >= $2))`,
+		p.Tombstones.Hashes(userID), p.started).Scan(&overtaken)
 	if err != nil {
 		return false, fmt.Errorf("look for an erasure: %w", err)
 	}

@@ -2,12 +2,16 @@ package reconcile_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/pkg/identity/participant"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/reconcile"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/scim/scimtest"
 )
@@ -63,6 +67,38 @@ func TestPass_DoesNotNoteAUserWhoWasErasedMeanwhile(t *testing.T) {
 	require.Zero(t, b.finished().Waiting)
 	b.requireNoRowOf("gone")
 	require.Equal(t, 1, b.count(`SELECT count(*) FROM erasures`))
+}
+
+// The key changed since the erasure was opened: its hash is under the old one.
+func TestPass_KnowsAnErasureUnderAnOlderKey(t *testing.T) {
+	t.Parallel()
+	older, newer := participant.NewTombstoneKey("k0"), participant.NewTombstoneKey("k1")
+	load := func(lines string) *participant.Tombstones {
+		path := filepath.Join(t.TempDir(), "tombstones")
+		require.NoError(t, os.WriteFile(path, []byte(lines), 0o600))
+		tombstones, err := participant.LoadTombstones(path)
+		require.NoError(t, err)
+		return tombstones
+	}
+	s := scimtest.New(t, "alive")
+	b := newBench(t, overSCIM(s, func(r *reconcile.Reconciler) {
+		r.Tombstones = load(newer + older)
+		r.Recorder.Tombstones, r.Recorder.Erasures.Tombstones = r.Tombstones, r.Tombstones
+	}))
+	b.orders.ids = []string{"alive", "gone"}
+	var once sync.Once
+	s.Override(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/scim/v2/Users/gone" {
+			once.Do(func() {
+				b.eraseAtTheRelay("gone")
+				_, err := b.db.Pool.Exec(t.Context(), `UPDATE erasures SET user_hash = $1, hash_key_id = 'k0'`, load(older).Hash("gone"))
+				require.NoError(t, err)
+			})
+		}
+		return false
+	})
+	require.Zero(t, b.finished().Waiting)
+	b.requireNoRowOf("gone")
 }
 
 func TestPass_DoesNotEraseAgainAUserWhoWasErasedMeanwhile(t *testing.T) {

@@ -198,13 +198,14 @@ func (s *Service) removeMessages(ctx context.Context, id uuid.UUID) error {
 		return fmt.Errorf("open the stream: %w", err)
 	}
 	for _, m := range list {
-		if err := erasures.RemoveMessage(ctx, stream, m.EventID, uint64(m.Sequence)); err != nil { //nolint:gosec // stored from a uint64
+		deleted, err := erasures.RemoveMessage(ctx, stream, m.EventID, uint64(m.Sequence)) //nolint:gosec // stored from a uint64
+		if err != nil {
 			return err
 		}
-		_, err := s.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $2 AND stream_sequence = $3),
+		_, err = s.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $2 AND stream_sequence = $3),
 				gone AS (DELETE FROM rekeying_messages WHERE rekeying_id = $1 AND event_id = $2 AND stream_sequence = $3),
-				counted AS (UPDATE rekeyings SET messages_deleted = messages_deleted + 1 WHERE id = $1)
-			UPDATE events SET removed_at = now() WHERE id = $2`, id, m.EventID, m.Sequence)
+				counted AS (UPDATE rekeyings SET messages_deleted = messages_deleted + $4::boolean::int WHERE id = $1)
+			UPDATE events SET removed_at = now() WHERE id = $2`, id, m.EventID, m.Sequence, deleted)
 		if err != nil {
 			return fmt.Errorf("note a deleted message: %w", err)
 		}

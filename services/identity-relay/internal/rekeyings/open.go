@@ -23,6 +23,7 @@ var (
 	ErrErased   = errors.New("one of the users was erased")
 	ErrErasing  = errors.New("one of the users is under an erasure")
 	ErrRekeying = errors.New("one of the users is under another rekeying")
+	ErrHeld     = errors.New("one of the users is under a legal hold")
 )
 
 // Change is what is asked for.
@@ -88,13 +89,8 @@ func (s *Service) open(ctx context.Context, tx pgx.Tx, c Change) (id uuid.UUID, 
 	return id, err
 }
 
-// queryRower is a pool or a transaction.
-type queryRower interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // refuse says why the two cannot be rekeyed now.
-func (s *Service) refuse(ctx context.Context, db queryRower, c Change) error {
+func (s *Service) refuse(ctx context.Context, db erasures.RowQuerier, c Change) error {
 	var oldErased, newErased, rekeyedBefore, erasing, rekeying bool
 	err := db.QueryRow(ctx, `SELECT
 			EXISTS (SELECT FROM participant_tombstones WHERE hash = ANY($1) AND NOT lifted),
@@ -113,7 +109,17 @@ func (s *Service) refuse(ctx context.Context, db queryRower, c Change) error {
 		return ErrErased
 	case erasing:
 		return ErrErasing
-	default:
-		return nil
 	}
+	// A hold keeps data as it is under the ID that it is on: merging rows changes
+	// them, and under another ID nothing would hold them.
+	for _, userID := range []string{c.OldID, c.NewID} {
+		hold, err := erasures.HoldOf(ctx, db, s.Tombstones, userID)
+		if err != nil {
+			return err
+		}
+		if hold != nil {
+			return ErrHeld
+		}
+	}
+	return nil
 }

@@ -28,6 +28,7 @@ var (
 	errNone       = problem.New(http.StatusNotFound, "rekeying-not-found", "There is no such rekeying.")
 	errErased     = problem.New(http.StatusConflict, "user-erased", "One of the users was erased; what was erased cannot be moved, and an erased ID is not given to anybody.")
 	errErasing    = problem.New(http.StatusConflict, "user-under-erasure", "One of the users is under an erasure.")
+	errHeld       = problem.New(http.StatusConflict, "user-under-legal-hold", "One of the users is under a legal hold.")
 	errRekeying   = problem.New(http.StatusConflict, "user-under-rekeying", "One of the users is under another rekeying.")
 	errConflicts  = problem.New(http.StatusConflict, "rekey-conflicts", "Both users have rows of which only one may stay, and no manifest says which; a dry run shows them.")
 	errUnanswered = problem.New(http.StatusServiceUnavailable, "participant-unavailable", "Not every participant said what the rekeying would do.")
@@ -117,7 +118,7 @@ func (s *Service) rekey(ctx context.Context, q asked) (api.Rekeying, error) {
 
 func public(err error) error {
 	for cause, told := range map[error]*problem.Error{
-		ErrNotFound: errNone, ErrErased: errErased, ErrErasing: errErasing, ErrRekeying: errRekeying, ErrConflicts: errConflicts, ErrUnanswered: errUnanswered,
+		ErrNotFound: errNone, ErrErased: errErased, ErrErasing: errErasing, ErrRekeying: errRekeying, ErrHeld: errHeld, ErrConflicts: errConflicts, ErrUnanswered: errUnanswered,
 	} {
 		if errors.Is(err, cause) {
 			return told.Because(err)

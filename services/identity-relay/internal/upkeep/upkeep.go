@@ -14,6 +14,9 @@ import (
 
 const interval = 10 * time.Minute
 
+// breaker is how long the minutes of the breaker are kept; it looks at an hour.
+const breaker = 2 * time.Hour
+
 // Upkeep prunes by age.
 type Upkeep struct {
 	Pool *pgxpool.Pool
@@ -57,6 +60,7 @@ func (u Upkeep) Prune(ctx context.Context) error {
 			SELECT FROM erasures e WHERE e.state NOT IN ('complete', 'withdrawn') AND (e.user_id = v.user_id OR e.id = v.erasure_id))`, u.Events},
 		{`DELETE FROM reconciliations WHERE started_at < now() - $1::interval
 			AND started_at < (SELECT max(started_at) FROM reconciliations WHERE listed IS NOT NULL)`, u.Reconciliations},
+		{`DELETE FROM erasure_breaker WHERE minute < now() - $1::interval`, breaker},
 	} {
 		if _, err := u.Pool.Exec(ctx, statement.sql, statement.age); err != nil {
 			return fmt.Errorf("prune: %w", err)
