@@ -171,6 +171,7 @@ func (f *natsFlags) connect(ctx context.Context) (jetstream.JetStream, func(), e
 
 type deadListCommand struct {
 	natsFlags
+	Deleted bool `help:"Also those that were deleted before anybody gave them up, such as the events of erased users."`
 }
 
 const deadPage = 100
@@ -184,19 +185,31 @@ func (c *deadListCommand) Run(ctx context.Context) error {
 	defer closeConn()
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NUMBER\tAT\tCONSUMER\tMESSAGE\tATTEMPTS\tCAUSE")
+	hidden := 0
 	for after := uint64(0); ; {
 		letters, err := deadletters.List(ctx, js, after, deadPage)
 		if err != nil {
 			return err
 		}
 		for _, l := range letters {
-			fmt.Fprintf(table, "%d\t%s\t%s\t%s:%d\t%d\t%s\n", l.Number, l.At.Format(time.RFC3339), l.Consumer, l.Stream, l.Sequence, l.Deliveries, l.Cause)
 			after = l.Number
+			if l.Deleted && !c.Deleted {
+				hidden++
+				continue
+			}
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s:%d\t%d\t%s\n", l.Number, l.At.Format(time.RFC3339), l.Consumer, l.Stream, l.Sequence, l.Deliveries, l.Cause)
 		}
 		if len(letters) < deadPage {
-			return table.Flush()
+			break
 		}
 	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if hidden > 0 {
+		fmt.Printf("\n%d more were deleted before anybody gave them up: their users were erased, or they were too old; --deleted lists them.\n", hidden)
+	}
+	return nil
 }
 
 type deadShowCommand struct {

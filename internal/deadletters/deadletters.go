@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 
 	"github.com/shadowless/shadowless/internal/streams"
 )
+
+// deleted are the server's words for a message that its stream lost before the
+// consumer was done with it (nats-server 2.15, server/consumer.go).
+var deleted = []string{"Unacknowledged message was deleted", "Message deleted by stream limits"}
 
 const terminated = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
 
@@ -30,6 +35,9 @@ type Letter struct {
 	Consumer   string `json:"consumer"`
 	Deliveries uint64 `json:"deliveries"`
 	Cause      string `json:"cause"`
+	// Deleted says that nobody gave the message up: it was deleted first, because
+	// its user was erased or it was too old. There is nothing to redrive.
+	Deleted bool `json:"deleted,omitempty"`
 }
 
 // Message is what a letter points to.
@@ -104,8 +112,12 @@ func read(raw *jetstream.RawStreamMsg) (Letter, error) {
 	if err := json.Unmarshal(raw.Data, &advisory); err != nil {
 		return Letter{}, fmt.Errorf("dead letter %d is not an advisory: %w", raw.Sequence, err)
 	}
-	cause := advisory.Reason
+	cause, gone := advisory.Reason, slices.Contains(deleted, advisory.Reason)
 	switch {
+	case gone && advisory.Stream == streams.Identity:
+		cause = "deleted before it was acknowledged: its user was erased or has another ID, or it was too old"
+	case gone:
+		cause = "deleted before it was acknowledged: it was too old"
 	case cause != "":
 	case strings.HasPrefix(raw.Subject, terminated):
 		cause = "terminated without a cause"
@@ -114,7 +126,7 @@ func read(raw *jetstream.RawStreamMsg) (Letter, error) {
 	}
 	return Letter{
 		Number: raw.Sequence, At: advisory.Timestamp.UTC(), Stream: advisory.Stream, Sequence: advisory.Sequence,
-		Consumer: advisory.Consumer, Deliveries: advisory.Deliveries, Cause: cause,
+		Consumer: advisory.Consumer, Deliveries: advisory.Deliveries, Cause: cause, Deleted: gone,
 	}, nil
 }
 

@@ -104,6 +104,7 @@ func TestRedrive_ReachesWhoFailedAndNobodyTwice(t *testing.T) {
 	}
 	dead := letters(t, js, 2)
 	require.Equal(t, "the column is missing", dead[0].Cause)
+	require.False(t, dead[0].Deleted)
 	require.Equal(t, streams.Orders, dead[0].Stream)
 	require.Equal(t, "billing-orders", dead[0].Consumer)
 	require.Equal(t, uint64(1), dead[0].Deliveries)
@@ -169,6 +170,26 @@ func TestLetter_OfAMessageThatIsGone(t *testing.T) {
 	require.NoError(t, js.DeleteStream(t.Context(), streams.Orders))
 	_, err = dead[0].Message(t.Context(), js)
 	require.ErrorIs(t, err, deadletters.ErrGone)
+}
+
+// An erasure deletes its user's messages, also those that a consumer has not
+// acknowledged yet: nobody gave them up.
+func TestList_TellsWhatWasDeletedApart(t *testing.T) {
+	t.Parallel()
+	js := broker(t)
+	stream, err := js.Stream(t.Context(), streams.Identity)
+	require.NoError(t, err)
+	consumer, err := stream.CreateOrUpdateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "slow", AckPolicy: jetstream.AckExplicitPolicy})
+	require.NoError(t, err)
+	ack, err := js.Publish(t.Context(), "identity.v1.user.updated.00", []byte(`{}`))
+	require.NoError(t, err)
+	batch, err := consumer.Fetch(1)
+	require.NoError(t, err)
+	require.NotNil(t, <-batch.Messages())
+	require.NoError(t, stream.SecureDeleteMsg(t.Context(), ack.Sequence))
+	dead := letters(t, js, 1)
+	require.True(t, dead[0].Deleted)
+	require.Contains(t, dead[0].Cause, "its user was erased")
 }
 
 func TestList_OfMessagesThatRanOutOfDeliveries(t *testing.T) {
