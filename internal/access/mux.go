@@ -22,7 +22,14 @@ type Mux struct {
 	mux      *http.ServeMux
 	handled  map[string]bool
 	decided  map[string]bool // somebody asks whether the caller may
+	admitted []func(context.Context, *authn.Principal) error
 	faults   []error
+}
+
+// OnAdmit has fn called for each caller whom a rule admits, before the endpoint.
+// Its error refuses the call. Public routes have no caller.
+func (m *Mux) OnAdmit(fn func(context.Context, *authn.Principal) error) {
+	m.admitted = append(m.admitted, fn)
 }
 
 // NewMux makes an empty router for the table. A table of public routes alone
@@ -107,7 +114,7 @@ func (m *Mux) admit(ctx context.Context, route Route) error {
 	}
 	for _, rule := range route.Allow {
 		if rule.admits(p) {
-			return nil
+			return m.greet(ctx, p)
 		}
 	}
 	for _, rule := range route.Allow {
@@ -116,6 +123,15 @@ func (m *Mux) admit(ctx context.Context, route Route) error {
 		}
 	}
 	return authn.ErrForbidden
+}
+
+func (m *Mux) greet(ctx context.Context, p *authn.Principal) error {
+	for _, fn := range m.admitted {
+		if err := fn(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *Mux) authenticated(route Route, next http.Handler) http.Handler {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/kit"
+	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/authn/authntest"
 )
@@ -148,4 +149,37 @@ func TestMux_AnswersUnknownAddressesAsProblems(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, w.Code)
 	require.Contains(t, w.Header().Get("Allow"), http.MethodGet)
 	require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+}
+
+// OnAdmit hears of those whom a rule admits, and of nobody else.
+func TestMux_OnAdmit(t *testing.T) {
+	t.Parallel()
+	m := setup(t)
+	var heard []string
+	mux := access.NewMux(access.Table{Service: "orders", Routes: []access.Route{
+		{Pattern: "GET /v1/things", Allow: []access.Rule{access.User("order", "read")}},
+		{Pattern: "GET /open", Allow: []access.Rule{access.Public()}},
+	}}, m.verifier)
+	mux.OnAdmit(func(_ context.Context, p *authn.Principal) error {
+		heard = append(heard, p.UserID())
+		if p.UserID() == "banned" {
+			return problem.ErrForbidden
+		}
+		return nil
+	})
+	for _, pattern := range []string{"GET /v1/things", "GET /open"} {
+		kit.Handle(mux, pattern, kit.NoBody[empty], func(context.Context, empty) (empty, error) { return empty{}, nil }, http.StatusOK)
+	}
+	h, err := mux.Handler()
+	require.NoError(t, err)
+	may := authntest.Permissions(map[string][]string{"client_shop:order": {"read"}})
+	token := func(sub string, options ...authntest.TokenOption) string {
+		return m.issuer.UserToken(sub, append(options, authntest.Audience("orders"))...)
+	}
+	require.Equal(t, http.StatusOK, call(h, http.MethodGet, "/v1/things", token("u1", may)).Code)
+	require.Equal(t, http.StatusForbidden, call(h, http.MethodGet, "/v1/things", token("banned", may)).Code)
+	require.Equal(t, http.StatusForbidden, call(h, http.MethodGet, "/v1/things", token("u2")).Code)
+	require.Equal(t, http.StatusUnauthorized, call(h, http.MethodGet, "/v1/things", "").Code)
+	require.Equal(t, http.StatusOK, call(h, http.MethodGet, "/open", "").Code)
+	require.Equal(t, []string{"u1", "banned"}, heard)
 }

@@ -39,6 +39,9 @@ type Options struct {
 	Logger     *slog.Logger
 	Now        func() time.Time // nil: time.Now
 	HTTPClient *http.Client     // nil: one that trusts CA_FILE
+	// SkipRevocations is for a service that learns of users in another way: there
+	// is no list, so no route of its access table may fail closed.
+	SkipRevocations bool
 	// Trust changes what AUTHN_CONFIG_FILE says, where the service knows better;
 	// nil changes nothing.
 	Trust func(*authn.Config)
@@ -99,6 +102,9 @@ func (m *Mesh) open(ctx context.Context, o Options) (err error) {
 	}
 	m.Health.Add("postgres", m.Pool.Ping)
 	m.Health.Add("issuer-keys", func(context.Context) error { return m.Verifier.Ready() })
+	if o.SkipRevocations {
+		return nil
+	}
 	m.Health.Add("revocations", func(context.Context) error {
 		if !m.Revocations.Loaded() {
 			return errors.New("the revocations are not loaded yet")
@@ -127,13 +133,18 @@ func (m *Mesh) openVerifier(ctx context.Context, o Options) error {
 	case o.Backends.KeySetBucket:
 		keys = keyset.NewStore(m.JetStream, streams.KeySets, o.Name)
 	}
-	m.Revocations = authn.NewRevocationList(authn.RevocationListOptions{Now: o.Now})
+	if !o.SkipRevocations {
+		m.Revocations = authn.NewRevocationList(authn.RevocationListOptions{Now: o.Now})
+	}
 	m.Verifier, err = authn.New(ctx, cfg, authn.Options{
-		Audiences: audiences, Revocations: m.Revocations, KeyStore: keys, HTTPClient: m.HTTPClient,
+		Audiences: audiences, Revocations: m.Revocations, SkipRevocation: o.SkipRevocations, KeyStore: keys, HTTPClient: m.HTTPClient,
 		Logger: o.Logger, Now: o.Now, Development: o.Common.IsDevelopment(),
 	})
 	if err != nil {
 		return fmt.Errorf("make the verifier: %w", err)
+	}
+	if o.SkipRevocations {
+		return nil
 	}
 	instance, err := replica(o.Name)
 	if err != nil {

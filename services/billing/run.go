@@ -68,7 +68,7 @@ func wire(m *mesh.Mesh, cfg Config) (http.Handler, error) {
 	})
 
 	mux := access.NewMux(Access(), m.Verifier)
-	transport.Register(mux, domain.NewService(invoices, decider(cfg, m.HTTPClient), time.Now))
+	transport.Register(mux, domain.NewService(invoices, DeciderOf(cfg, m.HTTPClient), time.Now))
 	userids.Handle(mux, erasures)
 	holdings.Handle(mux, erasures)
 	return mux.Handler()
@@ -85,7 +85,8 @@ func answerErasures(m *mesh.Mesh, cfg Config, publisher *mailbox.Publisher) (*pa
 	})
 }
 
-func decider(cfg Config, client *http.Client) domain.Decider {
+// DeciderOf is who decides refunds by the configuration.
+func DeciderOf(cfg Config, client *http.Client) domain.Decider {
 	if cfg.RefundDecider == DeciderLocal {
 		return domain.Limited(cfg.RefundLimitMinor)
 	}

@@ -38,6 +38,11 @@ func Access() access.Table {
 			Doc:     "list any user's orders with their display name (staff)",
 		},
 		{
+			Pattern: "GET /v1/tenant/orders",
+			Allow:   []access.Rule{access.User(domain.EntityOrder, domain.PermissionListAny)},
+			Doc:     "list everybody's orders in the tenant with their display names (staff)",
+		},
+		{
 			Pattern: "GET /v1/users/{user_id}/contact", Discloses: []access.Data{access.Email},
 			Allow: []access.Rule{access.User(domain.EntityOrder, domain.PermissionContact)},
 			Doc:   "how to reach a customer who has ordered (staff)",

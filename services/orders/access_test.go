@@ -41,6 +41,10 @@ func TestAccess(t *testing.T) {
 		_, err := w.client.OrdersOf(t.Context(), token, "alice", 0, "")
 		return err
 	}
+	listAll := func(token string) error {
+		_, err := w.client.TenantOrders(t.Context(), token, 0, "")
+		return err
+	}
 	ids := func(token string) error { return w.userIDs(t.Context(), token) }
 
 	for name, tc := range map[string]struct {
@@ -73,6 +77,10 @@ func TestAccess(t *testing.T) {
 		"list of a user: a customer":                 {listOf, w.user("alice"), 403, "forbidden"},
 		"list of a user: delegated":                  {listOf, delegated, 403, "forbidden"},
 		"list of a user: a service":                  {listOf, service, 403, "forbidden"},
+		"list of the tenant: staff":                  {listAll, w.user("staff", may("list_any")), 0, ""},
+		"list of the tenant: a customer":             {listAll, w.user("alice"), 403, "forbidden"},
+		"list of the tenant: delegated":              {listAll, delegated, 403, "forbidden"},
+		"list of the tenant: a service":              {listAll, service, 403, "forbidden"},
 		"user-ids: identity-relay":                   {ids, w.serviceToken("identity-relay", "identity:user-ids"), 0, ""},
 		"user-ids: without the scope":                {ids, w.serviceToken("identity-relay", "other"), 403, "forbidden"},
 		"user-ids: another service":                  {ids, w.serviceToken("billing", "identity:user-ids"), 403, "forbidden"},

@@ -98,6 +98,36 @@ func TestNames_FollowTheIdentityEvents(t *testing.T) {
 	shows(api.Customer{Erased: true})
 }
 
+// A page of many customers asks the directory once, and shows what it can.
+func TestTenantOrders_ShowEverybodysName(t *testing.T) {
+	t.Parallel()
+	names, configure := withNames(t)
+	names.rename("bob", "Bob Brown")
+	w := start(t, configure)
+	alices, bobs, strangers := w.place("alice"), w.place("bob"), w.place("stranger")
+	again := w.place("alice")
+	_, err := w.client.Place(t.Context(), w.user("alice", authntest.Tenant("other")), "k", tea)
+	require.NoError(t, err)
+	alice, bob := &api.Customer{Name: "Alice Anders"}, &api.Customer{Name: "Bob Brown"}
+	want := []api.TenantOrder{
+		{Order: again, UserID: "alice", Customer: alice}, {Order: strangers, UserID: "stranger"},
+		{Order: bobs, UserID: "bob", Customer: bob}, {Order: alices, UserID: "alice", Customer: alice},
+	}
+	staff := w.user("staff", may("list_any"))
+	first, err := w.client.TenantOrders(t.Context(), staff, 3, "")
+	require.NoError(t, err)
+	require.Equal(t, want[:3], first.Orders)
+	require.Len(t, names.asked(), 1)
+	second, err := w.client.TenantOrders(t.Context(), staff, 3, first.NextCursor)
+	require.NoError(t, err)
+	require.Equal(t, api.TenantOrderPage{Orders: want[3:]}, second)
+	empty, err := w.client.TenantOrders(t.Context(), w.user("staff", may("list_any"), authntest.Tenant("empty")), 0, "")
+	require.NoError(t, err)
+	require.Empty(t, empty.Orders)
+	_, err = w.client.TenantOrders(t.Context(), staff, 101, "")
+	refusal(t, err, 400, "invalid-page")
+}
+
 func TestContact_IsForStaffWhoMayKnow(t *testing.T) {
 	t.Parallel()
 	names, configure := withNames(t)

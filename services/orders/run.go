@@ -20,6 +20,7 @@ import (
 	"github.com/shadowless/shadowless/services/orders/domain"
 	"github.com/shadowless/shadowless/services/orders/internal/store"
 	"github.com/shadowless/shadowless/services/orders/invoiceevents"
+	"github.com/shadowless/shadowless/services/orders/invoicing"
 	"github.com/shadowless/shadowless/services/orders/transport"
 )
 
@@ -37,11 +38,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("open the mesh: %w", err)
 	}
-	out, err := connect(m, cfg)
+	out, err := invoicing.Connect(invoicing.Config{
+		BillingURL: cfg.BillingURL, TokenExchangeURL: cfg.TokenExchangeURL, ClientID: Name, APIKeyFile: cfg.APIKeyFile,
+		HTTPClient: m.HTTPClient, Logger: m.Logger, Revocations: m.Revocations,
+	})
 	if err != nil {
 		return err
 	}
-	defer out.close()
+	defer out.Close()
 	handler, err := wire(m, cfg, out)
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return m.Serve(ctx, handler)
 }
 
-func wire(m *mesh.Mesh, cfg Config, out *outgoing) (http.Handler, error) {
+func wire(m *mesh.Mesh, cfg Config, out *invoicing.Invoicer) (http.Handler, error) {
 	publisher := mailbox.NewPublisher(m.Pool, m.JetStream, mailbox.PublisherOptions{Logger: m.Logger})
 	erasures, err := answerErasures(m, cfg, publisher)
 	if err != nil {
@@ -64,8 +68,8 @@ func wire(m *mesh.Mesh, cfg Config, out *outgoing) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consume billing's events: %w", err)
 	}
-	note := noted(m.Logger)
-	worker := domain.NewWorker(orders, orders, out.invoicer, note, time.Now)
+	note := Noted(m.Logger)
+	worker := domain.NewWorker(orders, orders, out, note, time.Now)
 	m.Go("outbox", publisher.Run)
 	m.Go("erasures", erasures.Run)
 	m.Go("billing's events", events.Run)
@@ -76,7 +80,7 @@ func wire(m *mesh.Mesh, cfg Config, out *outgoing) (http.Handler, error) {
 
 	mux := access.NewMux(Access(), m.Verifier)
 	transport.Register(mux, domain.NewService(domain.Deps{
-		Store: orders, Invoicer: out.invoicer, Directory: names, Note: note, Now: time.Now,
+		Store: orders, Customers: domain.NewDirectory(orders, names, note), Invoicer: out, Note: note, Now: time.Now,
 	}))
 	userids.Handle(mux, erasures)
 	holdings.Handle(mux, erasures)
@@ -94,9 +98,9 @@ func answerErasures(m *mesh.Mesh, cfg Config, publisher *mailbox.Publisher) (*pa
 	})
 }
 
-// noted puts what went wrong into the line of the request that it belongs to,
+// Noted puts what went wrong into the line of the request that it belongs to,
 // or, outside a request, into one of its own.
-func noted(log *slog.Logger) func(context.Context, string, error) {
+func Noted(log *slog.Logger) func(context.Context, string, error) {
 	return func(ctx context.Context, what string, err error) {
 		if !telemetry.Annotate(ctx, slog.String("note", what), slog.String("note_cause", err.Error())) {
 			log.WarnContext(ctx, what, "error", err)

@@ -59,6 +59,20 @@ type Customer struct {
 	Erased    bool   `json:"erased,omitempty"`
 }
 
+// TenantOrder is anybody's order, as staff see it. UserID is a pseudonym where the
+// user was erased; Customer is as in CustomerOrderPage.
+type TenantOrder struct {
+	Order
+	UserID   string    `json:"user_id"`
+	Customer *Customer `json:"customer,omitempty"`
+}
+
+// TenantOrderPage is one page of a tenant's orders, newest first.
+type TenantOrderPage struct {
+	Orders     []TenantOrder `json:"orders"`
+	NextCursor string        `json:"next_cursor,omitempty"`
+}
+
 // Contact is how to reach a customer. An erased one has neither name nor address.
 type Contact struct {
 	Name   string `json:"name,omitempty"`

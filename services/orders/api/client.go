@@ -65,6 +65,13 @@ func (c *Client) OrdersOf(ctx context.Context, bearer, userID string, limit int,
 	})
 }
 
+// TenantOrders lists everybody's orders in the caller's tenant, for staff.
+func (c *Client) TenantOrders(ctx context.Context, bearer string, limit int, cursor string) (TenantOrderPage, error) {
+	return apiclient.Do[TenantOrderPage](ctx, c.client, apiclient.Call{
+		Method: http.MethodGet, Path: []string{"v1", "tenant", "orders"}, Query: query(limit, cursor), Bearer: bearer,
+	})
+}
+
 // Contact tells how to reach a customer, for staff who may know.
 func (c *Client) Contact(ctx context.Context, bearer, userID string) (Contact, error) {
 	return apiclient.Do[Contact](ctx, c.client, apiclient.Call{

@@ -34,12 +34,11 @@ const (
 	operationPlace = "place"
 )
 
-// Deps is what the service stands on. Directory may be nil: then there are no
-// names. Note is told what went wrong where the caller is served regardless.
+// Deps is what the service stands on. Note is told what went wrong where the caller is served regardless.
 type Deps struct {
 	Store     Store
 	Invoicer  Invoicer
-	Directory directory.Directory
+	Customers Customers
 	Note      func(ctx context.Context, what string, err error)
 	Now       func() time.Time
 }
@@ -112,44 +111,43 @@ func (s *Service) Orders(ctx context.Context, owner Owner, p page.Page) ([]Order
 	return orders, next, nil
 }
 
-// Customer returns display data of a user, or nil: a page that can be shown
-// without a name is shown without it.
-func (s *Service) Customer(ctx context.Context, userID string) *directory.Profile {
-	return s.profile(ctx, userID)
+// OrdersOf lists any user's orders with their profile, or nil: a page that can
+// be shown without a name is shown without it.
+func (s *Service) OrdersOf(ctx context.Context, owner Owner, p page.Page) ([]Order, string, *directory.Profile, error) {
+	rows, profiles, err := s.deps.Customers.OrdersOf(ctx, owner, p)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	orders, next := page.Cut(p, rows, func(o Order) uuid.UUID { return o.ID })
+	if profile, known := profiles[owner.UserID]; known {
+		return orders, next, &profile, nil
+	}
+	return orders, next, nil, nil
+}
+
+// TenantOrders lists everybody's orders in the tenant, with the profiles of
+// those who are known.
+func (s *Service) TenantOrders(ctx context.Context, tenantID string, p page.Page) ([]Order, string, Profiles, error) {
+	rows, profiles, err := s.deps.Customers.TenantOrders(ctx, tenantID, p)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	orders, next := page.Cut(p, rows, func(o Order) uuid.UUID { return o.ID })
+	return orders, next, profiles, nil
 }
 
 // Contact returns display data and the e-mail address of a user who has ordered
 // in the tenant. ErrNoContact: they have not, and orders is no directory for
-// whoever has an ID to try, or the directory cannot say.
+// whoever has an ID to try, or nobody can say.
 func (s *Service) Contact(ctx context.Context, owner Owner) (directory.Profile, error) {
-	rows, err := s.deps.Store.Orders(ctx, owner, page.Page{Limit: 1})
+	p, err := s.deps.Customers.Contact(ctx, owner)
 	if err != nil {
 		return directory.Profile{}, err
 	}
-	if len(rows) == 0 {
-		return directory.Profile{}, ErrNoContact
-	}
-	p := s.profile(ctx, owner.UserID, directory.WithEmail())
 	if p == nil || p.Email == "" && !p.Erased {
 		return directory.Profile{}, ErrNoContact
 	}
 	return *p, nil
-}
-
-func (s *Service) profile(ctx context.Context, userID string, options ...directory.Option) *directory.Profile {
-	if s.deps.Directory == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
-	defer cancel()
-	profiles, err := s.deps.Directory.Lookup(ctx, []string{userID}, options...)
-	if err != nil {
-		s.deps.Note(ctx, "the directory did not answer", err)
-	}
-	if profile, known := profiles[userID]; known {
-		return &profile
-	}
-	return nil
 }
 
 // Cancel cancels an order of the owner that is not paid.

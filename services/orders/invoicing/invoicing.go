@@ -5,6 +5,9 @@ package invoicing
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -25,10 +28,45 @@ var (
 	_ domain.ServiceInvoicer = (*Invoicer)(nil)
 )
 
-// New makes an Invoicer. own must be a source of tokens for billing with the
-// scope to create invoices.
-func New(client *billing.Client, delegator *authn.Delegator, own *authn.TokenSource) *Invoicer {
-	return &Invoicer{billing: client, delegator: delegator, own: own}
+// Config of an Invoicer.
+type Config struct {
+	BillingURL, TokenExchangeURL string
+	ClientID, APIKeyFile         string
+	HTTPClient                   *http.Client
+	Logger                       *slog.Logger
+	// Revocations, if given, keep delegated tokens from outliving a user's.
+	Revocations *authn.RevocationList
+}
+
+// Connect makes an Invoicer. It reaches for nobody yet.
+func Connect(c Config) (*Invoicer, error) {
+	client, err := billing.NewClient(c.BillingURL, c.HTTPClient)
+	if err != nil {
+		return nil, fmt.Errorf("ORDERS_BILLING_URL: %w", err)
+	}
+	tokenURL := strings.TrimSuffix(c.TokenExchangeURL, "/") + "/oauth/token"
+	delegator, err := authn.NewDelegator(authn.DelegatorConfig{
+		TokenURL: tokenURL, ClientID: c.ClientID, APIKeyFile: c.APIKeyFile,
+		HTTPClient: c.HTTPClient, Logger: c.Logger, Revocations: c.Revocations,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delegate: %w", err)
+	}
+	own, err := authn.NewTokenSource(authn.TokenSourceConfig{
+		TokenURL: tokenURL, ClientID: c.ClientID, APIKeyFile: c.APIKeyFile, Audience: billing.Audience,
+		Scopes: []string{billing.ScopeCreateInvoices}, HTTPClient: c.HTTPClient, Logger: c.Logger,
+	})
+	if err != nil {
+		delegator.Close()
+		return nil, fmt.Errorf("get service tokens: %w", err)
+	}
+	return &Invoicer{billing: client, delegator: delegator, own: own}, nil
+}
+
+// Close stops getting tokens.
+func (i *Invoicer) Close() {
+	i.delegator.Close()
+	i.own.Close()
 }
 
 // Invoice implements domain.Invoicer. Billing sees the user as the subject and

@@ -20,6 +20,7 @@ func Register(m *access.Mux, s *domain.Service) {
 	kit.Handle(m, "GET /v1/orders/{id}", kit.NoBody[readRequest], t.read, http.StatusOK)
 	kit.Handle(m, "POST /v1/orders/{id}/cancel", kit.NoBody[cancelRequest], t.cancel, http.StatusOK)
 	kit.Handle(m, "GET /v1/users/{user_id}/orders", kit.NoBody[listOfRequest], t.listOf, http.StatusOK)
+	kit.Handle(m, "GET /v1/tenant/orders", kit.NoBody[listRequest], t.tenantOrders, http.StatusOK)
 	kit.Handle(m, "GET /v1/users/{user_id}/contact", kit.NoBody[contactRequest], t.contact, http.StatusOK)
 }
 
@@ -48,19 +49,11 @@ func (t transport) list(ctx context.Context, r listRequest) (api.OrderPage, erro
 	if err != nil {
 		return api.OrderPage{}, err
 	}
-	return t.pageOf(ctx, domain.OwnerOf(p), r)
-}
-
-func (t transport) pageOf(ctx context.Context, owner domain.Owner, r listRequest) (api.OrderPage, error) {
-	orders, next, err := t.service.Orders(ctx, owner, r.Page)
+	orders, next, err := t.service.Orders(ctx, domain.OwnerOf(p), r.Page)
 	if err != nil {
 		return api.OrderPage{}, err
 	}
-	page := api.OrderPage{Orders: make([]api.Order, len(orders)), NextCursor: next}
-	for n, o := range orders {
-		page.Orders[n] = wire(o)
-	}
-	return page, nil
+	return pageOf(orders, next), nil
 }
 
 func (t transport) read(ctx context.Context, r readRequest) (orderAnswer, error) {
@@ -87,16 +80,33 @@ func (t transport) listOf(ctx context.Context, r listOfRequest) (api.CustomerOrd
 	if err != nil {
 		return api.CustomerOrderPage{}, err
 	}
-	page, err := t.pageOf(ctx, domain.Owner{UserID: r.userID, TenantID: p.TenantID()}, r.listRequest)
+	orders, next, c, err := t.service.OrdersOf(ctx, domain.Owner{UserID: r.userID, TenantID: p.TenantID()}, r.Page)
 	if err != nil {
 		return api.CustomerOrderPage{}, err
 	}
-	answer := api.CustomerOrderPage{OrderPage: page}
-	if len(page.Orders) == 0 {
-		return answer, nil // not a directory for whoever has an ID to try
+	answer := api.CustomerOrderPage{OrderPage: pageOf(orders, next)}
+	if c != nil {
+		answer.Customer = customer(*c)
 	}
-	if c := t.service.Customer(ctx, r.userID); c != nil {
-		answer.Customer = &api.Customer{Name: c.Name, AvatarURL: c.AvatarURL, Erased: c.Erased}
+	return answer, nil
+}
+
+// tenantOrders serves staff: everybody's orders, in the staff's own tenant.
+func (t transport) tenantOrders(ctx context.Context, r listRequest) (api.TenantOrderPage, error) {
+	p, err := caller(ctx)
+	if err != nil {
+		return api.TenantOrderPage{}, err
+	}
+	orders, next, profiles, err := t.service.TenantOrders(ctx, p.TenantID(), r.Page)
+	if err != nil {
+		return api.TenantOrderPage{}, err
+	}
+	answer := api.TenantOrderPage{Orders: make([]api.TenantOrder, len(orders)), NextCursor: next}
+	for n, o := range orders {
+		answer.Orders[n] = api.TenantOrder{Order: wire(o), UserID: o.Owner.UserID}
+		if c, known := profiles[o.Owner.UserID]; known {
+			answer.Orders[n].Customer = customer(c)
+		}
 	}
 	return answer, nil
 }

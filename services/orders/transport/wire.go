@@ -11,6 +11,7 @@ import (
 	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/identity"
+	"github.com/shadowless/shadowless/pkg/identity/directory"
 	"github.com/shadowless/shadowless/services/orders/api"
 	"github.com/shadowless/shadowless/services/orders/domain"
 )
@@ -122,4 +123,16 @@ func wire(o domain.Order) api.Order {
 		ID: o.ID, Status: string(o.Status), Currency: o.Currency, TotalMinor: o.TotalMinor, Items: items,
 		InvoiceID: o.InvoiceID, Version: o.Version, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
+}
+
+func pageOf(orders []domain.Order, next string) api.OrderPage {
+	page := api.OrderPage{Orders: make([]api.Order, len(orders)), NextCursor: next}
+	for n, o := range orders {
+		page.Orders[n] = wire(o)
+	}
+	return page
+}
+
+func customer(p directory.Profile) *api.Customer {
+	return &api.Customer{Name: p.Name, AvatarURL: p.AvatarURL, Erased: p.Erased}
 }

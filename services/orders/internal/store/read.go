@@ -85,6 +85,13 @@ func (s *Store) Order(ctx context.Context, owner domain.Owner, id uuid.UUID) (do
 	return o, mapped(err)
 }
 
+// TenantOrders implements domain.StaffRows.
+func (s *Store) TenantOrders(ctx context.Context, tenantID string, p page.Page) ([]domain.Order, error) {
+	return read(ctx, s.pool, `SELECT `+orderColumns+` FROM orders
+		WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2)
+		ORDER BY id DESC LIMIT $3`, tenantID, p.Before, p.Limit+1)
+}
+
 // Orders implements domain.Store.
 func (s *Store) Orders(ctx context.Context, owner domain.Owner, p page.Page) ([]domain.Order, error) {
 	return read(ctx, s.pool, `SELECT `+orderColumns+` FROM orders

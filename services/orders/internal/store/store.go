@@ -41,8 +41,9 @@ type Store struct {
 }
 
 var (
-	_ domain.Store   = (*Store)(nil)
-	_ domain.Backlog = (*Store)(nil)
+	_ domain.Store     = (*Store)(nil)
+	_ domain.StaffRows = (*Store)(nil)
+	_ domain.Backlog   = (*Store)(nil)
 )
 
 // New makes a store. wake is called after each commit that left an event in the
