@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -55,7 +56,7 @@ func (e Event) Validate() error {
 		return invalid("data.session_id")
 	case e.ErasureID != "" && !plainText(e.ErasureID, maxIDBytes):
 		return invalid("data.erasure_id")
-	case e.ErasureID == "" && (e.Type == TypeErasureRequested || e.Type == TypeErasureReadmitted):
+	case e.ErasureID == "" && slices.Contains([]string{TypeErasureRequested, TypeErasureReadmitted, TypeErasureHeld, TypeErasureReleased}, e.Type):
 		return invalid("data.erasure_id")
 	}
 	return nil

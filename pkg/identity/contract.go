@@ -54,6 +54,12 @@ func Contracts() []Contract {
 		{Type: TypeErasureRequested, Summary: "Every participant must erase the user and answer with a receipt.", Required: []string{"user_id", "erasure_id"}},
 		{Type: TypeErasureReadmitted, Summary: "A user who was erased may come back under the same ID.", Required: []string{"user_id", "erasure_id"}},
 		{
+			Type: TypeErasureHeld, Required: []string{"user_id", "erasure_id"},
+			Summary: "A legal hold was placed on a user who was erased: what was kept of them for a time stays beyond it. " +
+				"erasure_id says who it is; nobody knows the ID any more, and user_id is a pseudonym.",
+		},
+		{Type: TypeErasureReleased, Summary: "That legal hold is lifted: what was kept for a time that is over is erased.", Required: []string{"user_id", "erasure_id"}},
+		{
 			Type: TypeUserRekeyed, Required: user, Data: reflect.TypeFor[Rekeying](),
 			Summary: "A user has another ID now: every participant moves what it holds and answers with a receipt; the old ID is refused from then on.",
 		},

@@ -18,6 +18,8 @@ const (
 	TypeUserSignedOut     = "user.signed_out"
 	TypeErasureRequested  = "erasure.requested"
 	TypeErasureReadmitted = "erasure.readmitted"
+	TypeErasureHeld       = "erasure.held"
+	TypeErasureReleased   = "erasure.released"
 	TypeUserRekeyed       = "user.rekeyed"
 )
 
@@ -46,7 +48,7 @@ type Event struct {
 	UserID string
 	// SessionID is set for session.ended.
 	SessionID string
-	// ErasureID is set for erasure.requested and erasure.readmitted.
+	// ErasureID is set for every erasure.* type.
 	ErasureID string
 	// Data holds the members of the wire's data object beyond the four above,
 	// as a JSON object, or nil. It carries what later versions add.

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/internal/footprint"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
 	identityrelay "github.com/shadowless/shadowless/services/identity-relay"
@@ -113,6 +114,52 @@ func TestHold_OfAUserWaitsForTheErasureThatComesLater(t *testing.T) {
 	require.Equal(t, 1, orders.notes("other"))
 	_, err = r.operator.LiftHold(ctx, placed.ID)
 	requireRefusal(t, err, http.StatusNotFound, "legal-hold-not-found")
+}
+
+// What an erasure left for a time is kept beyond it while a hold is in force.
+func TestHold_OfAnErasedUserKeepsWhatWasRetained(t *testing.T) {
+	t.Parallel()
+	const user = "auth0|erased one"
+	r, orders, billing := newRoomWith(t, nil)
+	ctx := t.Context()
+	billing.holds(user)
+	orders.run()
+	billing.run()
+	r.deliver("user.deleted", map[string]any{"id": user})
+	done := r.erasureReaches("complete")
+	placed, err := r.operator.HoldUser(ctx, user, caseNumber)
+	require.NoError(t, err)
+	held := func() int {
+		var n int
+		require.NoError(t, billing.db.Owner.QueryRow(ctx, `SELECT count(*) FROM participant_tombstones WHERE held`).Scan(&n))
+		return n
+	}
+	r.eventually("billing to hear of the hold", func() bool { return held() == 1 })
+	c, text := r.certificate(done.ID, 2)
+	require.Len(t, c.Decisions, 1)
+	require.Contains(t, text, "held by operator: "+caseNumber)
+	now, err := r.operator.Erasure(ctx, done.ID)
+	require.NoError(t, err)
+	require.Equal(t, "complete", now.State)
+	require.Equal(t, caseNumber, now.LegalHold)
+	seen := map[string]bool{}
+	r.validate(r.mesh.Messages("IDENTITY", "identity.v1.erasure.held.>", 1), seen)
+
+	since := time.Now().Add(-time.Hour)
+	replayed, err := r.operator.Replay(ctx, api.ReplayRequest{Since: &since, Type: "erasure.held"})
+	require.NoError(t, err)
+	require.Equal(t, 1, replayed.Replayed, "a participant that was restored hears of the hold again")
+
+	_, err = r.operator.LiftHold(ctx, placed.ID)
+	require.NoError(t, err)
+	r.eventually("billing to hear of its end", func() bool { return held() == 0 })
+	r.validate(r.mesh.Messages("IDENTITY", "identity.v1.erasure.released.>", 1), seen)
+	require.Len(t, seen, 2)
+	c, _ = r.certificate(done.ID, 3)
+	require.Len(t, c.Decisions, 2)
+	found, err := footprint.InDatabase(ctx, r.db.AdminURL, user)
+	require.NoError(t, err)
+	require.Empty(t, found)
 }
 
 func TestHold_ComesTooLateOnceParticipantsAreAsked(t *testing.T) {

@@ -30,6 +30,10 @@ func (p *Participant) handle(ctx context.Context, tx pgx.Tx, m mailbox.Message, 
 		return p.erase(ctx, tx, e, steps)
 	case identity.TypeErasureReadmitted:
 		return p.readmit(ctx, tx, e)
+	case identity.TypeErasureHeld:
+		return hold(ctx, tx, e, true)
+	case identity.TypeErasureReleased:
+		return hold(ctx, tx, e, false)
 	case identity.TypeUserRekeyed:
 		return p.rekey(ctx, tx, e)
 	default:
@@ -148,6 +152,8 @@ func (p *Participant) mark(ctx context.Context, tx pgx.Tx, e identity.Event, lif
 	tag, err := tx.Exec(ctx, `UPDATE participant_tombstones SET
 			erasure_id = CASE WHEN version <= $2 THEN $3 ELSE erasure_id END,
 			lifted     = CASE WHEN version <= $2 THEN $4 ELSE lifted END,
+			-- Nobody is asked to erase a user who is under a hold.
+			held       = held AND held_version > $2,
 			version    = greatest(version, $2), changed_at = now()
 		WHERE hash = ANY($1)`,
 		p.tombstones.hashes(e.UserID), int64(e.Version), e.ErasureID, lifted) //nolint:gosec // Decode bounds it
@@ -157,6 +163,17 @@ func (p *Participant) mark(ctx context.Context, tx pgx.Tx, e identity.Event, lif
 	}
 	if err != nil {
 		return fmt.Errorf("set the tombstone: %w", err)
+	}
+	return nil
+}
+
+// hold notes whether a legal hold keeps what is left of an erased user. The event
+// names the erasure alone. A pass that ends retentions locks the tombstone, too.
+func hold(ctx context.Context, tx pgx.Tx, e identity.Event, held bool) error {
+	_, err := tx.Exec(ctx, `UPDATE participant_tombstones SET held = $3, held_version = $2, changed_at = now()
+		WHERE erasure_id = $1 AND held_version < $2`, e.ErasureID, int64(e.Version), held) //nolint:gosec // Decode bounds it
+	if err != nil {
+		return fmt.Errorf("note a legal hold: %w", err)
 	}
 	return nil
 }

@@ -117,9 +117,9 @@ func (p *Participant) endRetention(ctx context.Context, userID string, endings [
 		var answeredAt *time.Time
 		err := tx.QueryRow(ctx, `SELECT t.erasure_id, r.created_at FROM participant_tombstones t
 			LEFT JOIN participant_receipts r ON r.erasure_id = t.erasure_id
-			WHERE t.hash = ANY($1) AND NOT t.lifted LIMIT 1`, p.tombstones.hashes(userID)).Scan(&erasureID, &answeredAt)
+			WHERE t.hash = ANY($1) AND NOT t.lifted AND NOT t.held LIMIT 1 FOR SHARE OF t`, p.tombstones.hashes(userID)).Scan(&erasureID, &answeredAt)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return nil // readmitted in the meantime
+			return nil // readmitted in the meantime, or under a legal hold
 		}
 		if err != nil {
 			return fmt.Errorf("look for the tombstone: %w", err)

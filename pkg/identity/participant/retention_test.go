@@ -117,6 +117,38 @@ func TestRetention_LeavesAReadmittedUserAlone(t *testing.T) {
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM invoices WHERE user_id = $1`, alice))
 }
 
+// A legal hold keeps what an erasure kept, beyond its time, until it is lifted;
+// what is told late changes nothing.
+func TestRetention_DoesNotEndUnderALegalHold(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.exec(`INSERT INTO invoices (id, user_id, issued_on) VALUES (1, $1, now()), (2, 'carol', now())`, alice)
+	run(t, w.retaining().Run)
+	w.publish(identity.TypeErasureRequested, alice, "e-1", 7)
+	w.publish(identity.TypeErasureRequested, "carol", "e-2", 8)
+	w.receipts(2)
+	w.publish(identity.TypeErasureHeld, "erased:e-1", "e-1", 9)
+	w.waitSettled()
+	w.exec(`UPDATE invoices SET issued_on = '2001-01-01'`)
+	require.Equal(t, "e-2", w.ended(3)[0].ErasureID)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM invoices WHERE user_id = $1`, alice))
+	w.publish(identity.TypeErasureReleased, "erased:e-1", "e-1", 8)
+	w.waitSettled()
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM participant_tombstones WHERE held`), "an older event than the hold's")
+	w.publish(identity.TypeErasureReleased, "erased:e-1", "e-1", 10)
+	require.Len(t, w.ended(4), 2)
+	require.Zero(t, w.count(`SELECT count(*) FROM invoices WHERE user_id = $1`, alice))
+	w.publish(identity.TypeErasureHeld, "erased:e-1", "e-1", 9)
+	w.waitSettled()
+	require.Zero(t, w.count(`SELECT count(*) FROM participant_tombstones WHERE held`))
+
+	// Who is asked to erase the user again is told that nothing holds them.
+	w.publish(identity.TypeErasureHeld, "erased:e-1", "e-1", 11)
+	w.publish(identity.TypeErasureRequested, alice, "e-3", 12)
+	w.receipts(5)
+	require.Zero(t, w.count(`SELECT count(*) FROM participant_tombstones WHERE held`))
+}
+
 // As long as one replica holds the lock the other erases nothing, and takes over
 // when the first one's connection is gone.
 func TestRetention_IsLedByOneReplica(t *testing.T) {

@@ -37,7 +37,7 @@ func Hold(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decider) 
 }
 
 // HoldUser places a legal hold on a user, whether or not an erasure is open; one
-// that is opened later is held. It returns ErrUnderWay if participants are asked
+// that is opened later is held, and what a complete one left for a time stays. It returns ErrUnderWay if participants are asked
 // to erase the user's data already, ErrRekeying if the data is on its way to another
 // ID, ErrHoldExists or ErrReason.
 func HoldUser(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider) (LegalHold, error) {
@@ -92,13 +92,15 @@ func place(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider
 	var erasureID uuid.UUID
 	err = tx.QueryRow(ctx, `UPDATE erasures SET state = 'held', hold_id = $2 WHERE user_id = $1 AND state IN ('grace', 'held') RETURNING id`,
 		userID, h.ID).Scan(&erasureID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return h, nil
+	if err == nil {
+		err = decide(ctx, tx, erasureID, decidedHeld, by, h.PlacedAt)
+	} else if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
 	}
 	if err != nil {
 		return h, fmt.Errorf("hold the erasure: %w", err)
 	}
-	return h, decide(ctx, tx, erasureID, decidedHeld, by, h.PlacedAt)
+	return h, keep(ctx, tx, s, h, userID, by)
 }
 
 // HoldOf is the ID of the hold that the user is under, or nil.
@@ -127,8 +129,8 @@ func Release(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decide
 		return ErrNotHeld
 	}
 	now := s.Now().UTC()
-	_, err = tx.Exec(ctx, `UPDATE legal_holds SET lifted_at = $2, lifted_by = $3
-		WHERE lifted_at IS NULL AND id = (SELECT hold_id FROM erasures WHERE id = $1)`, id, now, by.By)
+	lifted, err := returned(ctx, tx, `UPDATE legal_holds SET lifted_at = $2, lifted_by = $3
+		WHERE lifted_at IS NULL AND id = (SELECT hold_id FROM erasures WHERE id = $1) RETURNING id`, id, now, by.By)
 	if err != nil {
 		return fmt.Errorf("lift the legal hold: %w", err)
 	}
@@ -137,7 +139,15 @@ func Release(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decide
 	if err != nil {
 		return fmt.Errorf("release erasure: %w", err)
 	}
-	return decide(ctx, tx, id, decidedReleased, by, now)
+	if err := decide(ctx, tx, id, decidedReleased, by, now); err != nil {
+		return err
+	}
+	for _, hold := range lifted {
+		if err := letGo(ctx, tx, hold, by, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Lift ends a legal hold. An erasure that nothing else holds goes on, with a
@@ -151,12 +161,8 @@ func Lift(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decider) 
 	if tag.RowsAffected() == 0 {
 		return ErrNoHold
 	}
-	rows, err := tx.Query(ctx, `UPDATE erasures SET hold_id = NULL, grace_until = $2, checked_at = NULL, next_check_at = NULL,
+	freed, err := returned(ctx, tx, `UPDATE erasures SET hold_id = NULL, grace_until = $2, checked_at = NULL, next_check_at = NULL,
 		state = CASE WHEN over_limit THEN 'held' ELSE 'grace' END WHERE hold_id = $1 AND state = 'held' RETURNING id`, id, now.Add(s.Grace))
-	if err != nil {
-		return fmt.Errorf("let the erasure go on: %w", err)
-	}
-	freed, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 	if err != nil {
 		return fmt.Errorf("let the erasure go on: %w", err)
 	}
@@ -165,7 +171,7 @@ func Lift(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decider) 
 			return err
 		}
 	}
-	return nil
+	return letGo(ctx, tx, id, by, now)
 }
 
 // Holds lists the legal holds that are not lifted, oldest first, behind after.

@@ -136,7 +136,8 @@ func choose(ctx context.Context, tx pgx.Tx, r Range) ([]place, error) {
 func lock(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]identity.Event, error) {
 	rows, err := tx.Query(ctx, `SELECT version, id, type, coalesce(user_id, ''), coalesce(session_id, ''), coalesce(erasure_id::text, ''),
 		data, occurred_at FROM events
-		WHERE id = ANY($1) AND coalesce(user_id, '') NOT LIKE 'erased:%' AND removed_at IS NULL ORDER BY version FOR UPDATE`, ids)
+		WHERE id = ANY($1) AND (coalesce(user_id, '') NOT LIKE 'erased:%' OR type = ANY($2)) AND removed_at IS NULL ORDER BY version FOR UPDATE`,
+		ids, []string{identity.TypeErasureHeld, identity.TypeErasureReleased}) // those are about erased users, whom they do not name
 	if err != nil {
 		return nil, fmt.Errorf("lock events: %w", err)
 	}
