@@ -48,15 +48,20 @@ func (b *browser) signIn(ctx context.Context, email, password string) error {
 	return b.post(ctx, b.idp+"/api/auth/sign-in/email", map[string]string{"email": email, "password": password})
 }
 
-// authorize asks for a code with the session that signIn opened and trades it.
-func (b *browser) authorize(ctx context.Context, secret string) (*oauth2.Token, error) {
-	app := &oauth2.Config{
+// application is the demo at the IdP.
+func application(idp, secret string) *oauth2.Config {
+	return &oauth2.Config{
 		ClientID: devstack.DemoClient, ClientSecret: secret, RedirectURL: devstack.DemoRedirectURL,
 		Scopes: []string{"openid", "profile", "email", "offline_access"},
 		Endpoint: oauth2.Endpoint{
-			AuthURL: b.idp + "/api/auth/oauth2/authorize", TokenURL: b.idp + "/api/auth/oauth2/token", AuthStyle: oauth2.AuthStyleInHeader,
+			AuthURL: idp + "/api/auth/oauth2/authorize", TokenURL: idp + "/api/auth/oauth2/token", AuthStyle: oauth2.AuthStyleInHeader,
 		},
 	}
+}
+
+// authorize asks for a code with the session that signIn opened and trades it.
+func (b *browser) authorize(ctx context.Context, secret string) (*oauth2.Token, error) {
+	app := application(b.idp, secret)
 	state, verifier := rand.Text(), oauth2.GenerateVerifier()
 	target := app.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", rand.Text()))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)

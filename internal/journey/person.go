@@ -27,6 +27,7 @@ type Person struct {
 	ID      string // the user ID: the token's sub
 	Token   string // what the services are shown
 	How     string // how the token came about, for people
+	refresh string // the IdP's refresh token
 	browser *browser
 }
 
@@ -55,6 +56,7 @@ func (p *Person) Authorize(ctx context.Context, system *devstack.Running) error 
 	if err != nil {
 		return err
 	}
+	p.refresh = token.RefreshToken
 	p.Token, p.How = token.AccessToken, "the IdP's access token is a JWT for orders and billing"
 	if system.As == devstack.Observed {
 		idToken, _ := token.Extra("id_token").(string)

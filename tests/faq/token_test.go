@@ -1,0 +1,210 @@
+package faq
+
+import (
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shadowless/shadowless/internal/devstack"
+	"github.com/shadowless/shadowless/pkg/authn"
+	"github.com/shadowless/shadowless/pkg/authn/authntest"
+	exchangeapi "github.com/shadowless/shadowless/services/token-exchange/api"
+)
+
+// TestOwnTokens: May we sign our own JWTs with the provider's keys?
+//
+// No, and you cannot: its key set has public keys only, and whoever had the private ones could be any user anywhere. An issuer of your own, with its own name, keys and key set, is what to make:
+// [token-exchange](../services/token-exchange) is that issuer, and services list both in one file, with `users_of` saying that it speaks of the provider's users. Each issuer's tokens are checked with that issuer's keys and no
+// others. The test lets our issuer sign a token that claims to be the provider's, even under the provider's key ID, and it is refused, which
+// a verifier that throws all key sets into one does not do (measured with [a usual library](../pkg/authn/README.md)). What such a token may say is bounded
+// as well: an exchanged token never outlives, nor says more than, the one it was made from.
+func TestOwnTokens(t *testing.T) {
+	t.Parallel()
+	provider, ours := authntest.NewIssuer(t), authntest.NewIssuer(t)
+	mine := ours.Config("shadowless")
+	mine.UsersOf = provider.Name()
+	v := authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{provider.Config("shadowless"), mine}}, authn.Options{Audiences: []string{"orders"}})
+	orders := authntest.Audience("orders")
+	for _, token := range []string{provider.UserToken("u", orders), ours.UserToken("u", orders)} {
+		p, err := v.Verify(t.Context(), token)
+		require.NoError(t, err)
+		require.Equal(t, "u", p.UserID())
+	}
+	posing := authntest.Claim("iss", provider.Name())
+	forged := ours.Rotate() // a key ID that the provider does not have
+	_, err := v.Verify(t.Context(), ours.UserToken("u", orders, posing, authntest.SignedBy(forged)))
+	require.ErrorIs(t, err, authn.ErrUnknownKey)
+	forged.ID = provider.SigningKey().ID
+	_, err = v.Verify(t.Context(), ours.UserToken("u", orders, posing, authntest.SignedBy(forged)))
+	require.ErrorIs(t, err, authn.ErrSignature)
+}
+
+// TestEncodedNotEncrypted: Is what we put into a JWT secret?
+//
+// No: a JWT is signed, not encrypted, and base64 is no protection. Whoever holds the token reads it, which is the user, every script in their page, every proxy and log on
+// the way. The test reads the claims with nothing but a decoder, finds the user's ID and permissions, and no name and no address, because none is put in: a token that we mint
+// has no profile data, and the [directory](../pkg/identity/directory) is asked where a name is shown. Nor can the reader change anything: with another user's ID in the claims
+// the signature no longer fits, and orders answers 401. So the rule for a claim is that it may be read by its bearer and must not be forged by them; a
+// secret, a price list, a risk score or an internal note fails the first half.
+func TestEncodedNotEncrypted(t *testing.T) {
+	t.Parallel()
+	w := system(t)
+	c, victim := w.newCustomer(), w.newCustomer()
+	var claims map[string]any
+	decode(t, c.Token, &claims)
+	require.Equal(t, c.ID, claims["sub"])
+	require.Contains(t, claims, "permissions")
+	parts := strings.Split(c.Token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), c.email)
+	require.NotContains(t, string(raw), c.name)
+
+	require.Equal(t, http.StatusOK, w.reads(c.Token))
+	changed := strings.ReplaceAll(string(raw), c.ID, victim.ID)
+	parts[1] = base64.RawURLEncoding.EncodeToString([]byte(changed))
+	require.Equal(t, http.StatusUnauthorized, w.reads(strings.Join(parts, ".")))
+}
+
+// TestAPIKeyOrJWT: Between services, an API key or a JWT?
+//
+// Both, each where it is good: the key is the long-lived secret that a service keeps in a file, the JWT is what travels. A key in every request would have to be looked up by every
+// callee at every call, and each callee could replay it elsewhere; a token is for one audience, verified locally, and dead in 15 minutes. On one machine, without a network between, a token that was seen before costs 0.8 µs, a new one 0.2 ms, and
+// a key that is asked about each time 0.5 ms, of which the callee and token-exchange each pay a part (`go test ./tests/faq -run '^$' -bench Caller`).
+// [token-exchange](../services/token-exchange/README.md) trades one for the other. Rotation is without a gap: the successor is made, both work for an overlap that you choose, then the old
+// one stops by itself. Invalidation has two halves, and the test shows both: a revoked key buys no further token at once, while a token that it has bought lives
+// on, until "end tokens" kills those too. Whoever finds a leaked key can revoke it with nothing but the key.
+func TestAPIKeyOrJWT(t *testing.T) {
+	t.Parallel()
+	w := system(t)
+	admin := w.exchange()
+	client := w.newClient(admin, devstack.Orders)
+	old, err := admin.CreateKey(w.ctx(), client, exchangeapi.NewKey{})
+	require.NoError(t, err)
+	issued, err := w.source(client, old.Secret).Token()
+	require.NoError(t, err)
+
+	next, err := admin.RotateKey(w.ctx(), client, old.ID, exchangeapi.RotateKey{OverlapSeconds: 3600})
+	require.NoError(t, err)
+	for _, key := range []string{old.Secret, next.Secret} {
+		_, err := w.source(client, key).Token()
+		require.NoError(t, err, "both work during the overlap")
+	}
+
+	_, err = admin.RevokeHeldKey(w.ctx(), old.Secret)
+	require.NoError(t, err)
+	w.eventually("the old key buys nothing", func() bool {
+		_, err := w.source(client, old.Secret).Token()
+		return err != nil
+	})
+	_, err = w.source(client, next.Secret).Token()
+	require.NoError(t, err, "its successor does")
+
+	require.Equal(t, http.StatusForbidden, w.reads(issued.AccessToken), "the token is still one, of a program that may not list orders")
+	require.NoError(t, admin.EndTokens(w.ctx(), client))
+	w.eventually("the token is refused", func() bool { return w.reads(issued.AccessToken) == http.StatusUnauthorized })
+}
+
+// newClient registers a program that may call a service.
+func (w *world) newClient(admin *exchangeapi.Admin, audience string) string {
+	w.t.Helper()
+	client, err := admin.CreateClient(w.ctx(), exchangeapi.ClientSpec{
+		ID: "job-" + uuid.NewString()[:8], Audiences: map[string]exchangeapi.Audience{audience: {}},
+	})
+	require.NoError(w.t, err)
+	return client.ID
+}
+
+// source trades a key for tokens, and has none at hand yet.
+func (w *world) source(client, key string) *authn.TokenSource {
+	w.t.Helper()
+	file := filepath.Join(w.t.TempDir(), "key")
+	require.NoError(w.t, os.WriteFile(file, []byte(key), 0o600))
+	s, err := authn.NewTokenSource(authn.TokenSourceConfig{
+		TokenURL: w.Ports.URL(devstack.TokenExchange) + "/oauth/token", ClientID: client, APIKeyFile: file, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(w.t, err)
+	w.t.Cleanup(s.Close)
+	return s
+}
+
+// TestOneKeyPerJob: Twenty background jobs call our services. One key for all of them?
+//
+// One client and one key each. Then the audit of [token-exchange](../services/token-exchange/README.md) says which job asked for which token, a job has only the audiences and scopes that it needs, and a leaked key is revoked without
+// stopping the other nineteen. The test runs two jobs, revokes the key of one, and sees it fail while the other goes on, and finds both in the audit under their own names. The
+// kind of caller is a signed claim: a job is a service, never a user, so it can do nothing that needs a user's permission, and needs no "system user" in anybody's table.
+// A job that works for a certain user gets a delegated token with the user's token, or names the user's ID in the body of a route that admits that client alone.
+// In a cluster it needs no key at all: a projected workload token proves it ([how](../services/token-exchange/README.md)).
+func TestOneKeyPerJob(t *testing.T) {
+	t.Parallel()
+	w := system(t)
+	admin := w.exchange()
+	jobs, keys := [2]string{}, [2]exchangeapi.IssuedKey{}
+	for i := range jobs {
+		jobs[i] = w.newClient(admin, devstack.Orders)
+		var err error
+		keys[i], err = admin.CreateKey(w.ctx(), jobs[i], exchangeapi.NewKey{})
+		require.NoError(t, err)
+		_, err = w.source(jobs[i], keys[i].Secret).Token()
+		require.NoError(t, err)
+	}
+	require.NoError(t, admin.RevokeKey(w.ctx(), jobs[0], keys[0].ID))
+	w.eventually("the first job gets no token", func() bool {
+		_, err := w.source(jobs[0], keys[0].Secret).Token()
+		return err != nil
+	})
+	_, err := w.source(jobs[1], keys[1].Secret).Token()
+	require.NoError(t, err)
+	for i, granted := range []int{1, 2} {
+		yes := true
+		w.eventually("the audit names the job and its key", func() bool {
+			list, err := admin.Exchanges(w.ctx(), exchangeapi.AuditQuery{ClientID: jobs[i], Granted: &yes})
+			require.NoError(t, err)
+			return len(list.Exchanges) >= granted && list.Exchanges[0].KeyID == keys[i].ID
+		})
+	}
+}
+
+// TestTwoIssuers: We move from an old provider to a new one. Can both be accepted for a while?
+//
+// Yes: two issuers in [AUTHN_CONFIG_FILE](configuration.md), each with its keys, profile and audiences, and a token is checked by the one that its `iss` names. Two providers that
+// number their users will both have a user 7, so each needs a `user_namespace`, which becomes a part of the user ID; without it the service does not start, because otherwise one person would
+// read another's orders. The test holds both. If the new provider took the accounts over under their old IDs, the namespaces may not differ: let the old issuer say
+// `users_of` the new one, and an ID means the same person from either. If the IDs changed, `shadowless rekey OLD NEW` moves a user's rows in every service, with receipts. When the last old token
+// has expired, the old issuer is deleted from the file, and its tokens are unknown.
+func TestTwoIssuers(t *testing.T) {
+	t.Parallel()
+	legacy, next := authntest.NewIssuer(t), authntest.NewIssuer(t)
+	old, young := legacy.Config("shadowless"), next.Config("shadowless")
+	options := authn.Options{Audiences: []string{"orders"}}
+	both := authn.Config{Issuers: []authn.IssuerConfig{old, young}}
+	require.ErrorContains(t, both.Validate(), "user_namespace")
+
+	both.Issuers[0].UserNamespace, both.Issuers[1].UserNamespace = "old|", "new|"
+	v := authntest.NewVerifier(t, both, options)
+	require.Equal(t, "old|7", userID(t, v, legacy))
+	require.Equal(t, "new|7", userID(t, v, next))
+
+	old.UsersOf = next.Name()
+	v = authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{old, young}}, options)
+	require.Equal(t, "7", userID(t, v, legacy))
+	require.Equal(t, "7", userID(t, v, next))
+
+	v = authntest.NewVerifier(t, authn.Config{Issuers: []authn.IssuerConfig{young}}, options)
+	_, err := v.Verify(t.Context(), legacy.UserToken("7", authntest.Audience("orders")))
+	require.ErrorIs(t, err, authn.ErrUnknownIssuer)
+}
+
+func userID(t *testing.T, v *authn.Verifier, idp *authntest.Issuer) string {
+	t.Helper()
+	p, err := v.Verify(t.Context(), idp.UserToken("7", authntest.Audience("orders")))
+	require.NoError(t, err)
+	return p.UserID()
+}
