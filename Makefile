@@ -36,7 +36,7 @@ test-long: needs ## What takes longer than a commit should wait for.
 .PHONY: vet
 vet: ## go vet and gofmt, in every module.
 	@for module in $(MODULES); do (cd "$$module" && go vet ./...); done
-	@unformatted=$$(gofmt -l cmd examples internal pkg services tests); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l cmd compare examples internal pkg services tests); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 
 .PHONY: lint
 lint: $(LINTER) ## golangci-lint, in every module; .golangci.yml gives a reason for each disabled linter.
@@ -59,6 +59,11 @@ conformance: needs ## Hold token-exchange to its contract and write docs/conform
 faults: needs-postgres ## Kill, cut off and flood parts of the system and write docs/faults.md.
 	go test ./tests/faults -count 1 -tags long -timeout 30m -run TestFaults -write
 
+.PHONY: faq
+faq: needs-postgres ## Answer the questions of docs/faq.md on a running system and write the page.
+	go test ./tests/faq -count 1
+	go run ./docs/gen/write
+
 .PHONY: bench-exchange
 bench-exchange: needs-postgres ## token-exchange beside its floors: requests per CPU-second, latency, memory.
 	go run ./tests/bench-exchange $(BENCH_ARGS)
@@ -67,9 +72,21 @@ bench-exchange: needs-postgres ## token-exchange beside its floors: requests per
 bench-identity: needs-postgres ## Identity events beside their floors: latency, revocation, erasure, reconciliation (about five minutes).
 	go run ./tests/bench-identity $(BENCH_ARGS)
 
+.PHONY: compare
+compare: needs-postgres ## Shadow table or federated IDs: measure both, report in bin/compare (under 20 minutes; ARGS="--users 1000000").
+	go run ./cmd/shadowless compare $(ARGS)
+
+.PHONY: compare-quick
+compare-quick: needs-postgres ## The same within two minutes, with rough numbers.
+	go run ./cmd/shadowless compare --quick $(ARGS)
+
 .PHONY: images
 images: ## Build the container images as OCI archives in bin/images, without Docker.
 	go run ./cmd/shadowless images --out bin/images
+
+.PHONY: release-check
+release-check: ## Whether every module can be released; TAG=pkg/authn/v0.1.0 asks about one.
+	go run ./tests/release/check $(if $(TAG),-tag $(TAG))
 
 .PHONY: tidy
 tidy: ## Bring go.mod and go.sum of every module in order.

@@ -34,6 +34,9 @@ type commands struct {
 	Scan      scanCommand      `cmd:"" help:"Look for a user ID in every database, stream and bucket of this machine's system."`
 	Doctor    doctorCommand    `cmd:"" help:"Examine a running system from outside: send what must be refused."`
 
+	Compare     compareCommand     `cmd:"" help:"Measure federated IDs beside a shadow table of users on this machine, and write a report."`
+	ComparePart comparePartCommand `cmd:"" name:"compare-part" hidden:""`
+
 	Streams streamsCommand `cmd:"" help:"What lives in NATS."`
 	Env     envCommand     `cmd:"" help:"Print the environment of one service, to run its own command against this machine's system."`
 	K8s     k8sCommand     `cmd:"" name:"k8s" help:"What a cluster needs beside the manifests."`

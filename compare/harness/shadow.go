@@ -86,7 +86,7 @@ func (w *world) startShadow(ctx context.Context) error {
 		}
 	}
 	for _, pair := range [][2]string{{shadowBilling, shadowOrders}, {oneBilling, oneOrders}} {
-		for _, name := range pair {
+		for _, name := range []string{pair[1], pair[0]} {
 			environ, err := w.shadowEnviron(name, pair)
 			if err != nil {
 				return err
@@ -94,7 +94,7 @@ func (w *world) startShadow(ctx context.Context) error {
 			if err := w.serve(name, w.urls[name], environ); err != nil {
 				return err
 			}
-			// One after the other: two that share a database migrate it both.
+			// One after the other: in one database, invoices refer to orders.
 			if err := w.ready(ctx, name); err != nil {
 				return err
 			}
