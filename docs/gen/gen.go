@@ -52,6 +52,7 @@ func Files() map[string][]byte {
 		"access.md": accessTables(), "configuration.md": configuration(), "network.md": network(), "problems.md": problems(),
 	}
 	maps.Copy(files, events())
+	files["faq.md"] = questions()
 	return files
 }
 
