@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -221,6 +222,38 @@ func TestOperator_RevokesAndLifts(t *testing.T) {
 	again, err = r.operator.Revoke(ctx, api.KindBlock, "u1")
 	require.NoError(t, err)
 	require.False(t, again.Changed)
+}
+
+func TestOperator_LiftsNoBlockOfADeletedUser(t *testing.T) {
+	t.Parallel()
+	r, _, _ := newRoomWith(t, grace(time.Hour))
+	r.deliver("user.deleted", map[string]any{"id": "u1"})
+	require.True(t, r.blocked("u1"))
+	_, err := r.operator.Lift(t.Context(), api.KindBlock, "u1")
+	requireRefusal(t, err, http.StatusNotFound, "not-revoked")
+	_, err = r.operator.Revoke(t.Context(), api.KindBlock, "u1")
+	require.NoError(t, err)
+	_, err = r.operator.Lift(t.Context(), api.KindBlock, "u1")
+	require.NoError(t, err, "the operator's own cause")
+	require.True(t, r.blocked("u1"))
+	_, err = r.operator.Readmit(t.Context(), r.erasures(api.ErasureFilter{})[0].ID, "u1", "file 7")
+	require.NoError(t, err)
+	require.False(t, r.blocked("u1"))
+}
+
+// Another replica is at it.
+func TestReconciliation_OneAtATime(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	other, err := r.db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer other.Release()
+	_, err = other.Exec(t.Context(), `SELECT pg_advisory_lock(hashtextextended('identity-relay reconciliation', 0))`)
+	require.NoError(t, err)
+	_, err = r.operator.Reconcile(t.Context(), api.ReconcileRequest{})
+	requireRefusal(t, err, http.StatusConflict, "reconciliation-in-progress")
+	_, err = other.Exec(t.Context(), `SELECT pg_advisory_unlock_all()`)
+	require.NoError(t, err)
 }
 
 func TestReconciliation_FindsWhatNobodyTold(t *testing.T) {

@@ -90,10 +90,21 @@ func (s *Service) revoke(ctx context.Context, q revoke) (api.Revocation, error) 
 
 func (s *Service) lift(ctx context.Context, q lift) (api.Lifted, error) {
 	now := s.Now().UTC()
-	var lifted bool
-	err := s.Recorder.Transact(ctx, func(tx pgx.Tx) (err error) {
-		lifted, err = revocations.Lift(ctx, tx, q.kind, authn.NewRevocationKey(q.kind, q.id), "", now)
-		return err
+	causes := []revocations.Cause{""} // all of them
+	if q.kind == authn.BlockedUser {
+		// Who was deleted comes back by a readmission alone, and an ID that was given up never.
+		causes = []revocations.Cause{revocations.CauseOperator, revocations.CauseBanned}
+	}
+	lifted := false
+	err := s.Recorder.Transact(ctx, func(tx pgx.Tx) error {
+		for _, cause := range causes {
+			changed, err := revocations.Lift(ctx, tx, q.kind, authn.NewRevocationKey(q.kind, q.id), cause, now)
+			if err != nil {
+				return err
+			}
+			lifted = lifted || changed
+		}
+		return nil
 	})
 	if err == nil && !lifted {
 		err = errNotRevoked
