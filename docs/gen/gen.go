@@ -81,7 +81,7 @@ Every service reads its environment and nothing else. Secrets are files whose pa
 ` + "`_FILE`" + `; the variables themselves hold nothing secret. A service checks everything at start and names every fault at
 once; ` + "`-check-config`" + ` does only that:
 
-` + "```" + `
+` + "```text" + `
 $ orders -check-config
 orders: 8 fault(s) in the configuration:
   - TLS_CERT_FILE and TLS_KEY_FILE are required (or INSECURE_PLAIN_HTTP=true in development)
