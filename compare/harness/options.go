@@ -74,6 +74,7 @@ var scenarios = []scenario{
 	{"changes", changes},
 	{"deletion", deletions},
 	{"zombies", zombies},
+	{"growth", growth},
 }
 
 // Scenarios lists the names that Options.Only knows.

@@ -51,7 +51,8 @@ type world struct {
 	steps      int
 	step       int
 	release    func()
-	taken      int
+	taken      int // users that a measurement used up
+	made       int // users that it made
 }
 
 // openWorld starts everything and fills it; steps is how many the progress has.
@@ -165,27 +166,37 @@ func (w *world) startProvider(ctx context.Context) error {
 const unlimited = "1000000"
 
 func (w *world) startFederated(ctx context.Context) error {
-	ports := w.running.Ports
-	changes := map[string][]string{
-		devstack.IdentityRelay: {
-			"IDENTITY_RELAY_PARTICIPANTS=" + devstack.Orders + "=" + ports.URL(devstack.Orders) + "," + devstack.Billing + "=" + ports.URL(devstack.Billing),
-			"IDENTITY_RELAY_IDP_REQUESTS_PER_SECOND=" + unlimited, "IDENTITY_RELAY_ERASURES_PER_HOUR=" + unlimited,
-			"IDENTITY_RELAY_RECONCILE_INTERVAL=0s", "IDENTITY_RELAY_RECONCILE_GRACE=1s",
-		},
-		devstack.Orders:  {"ORDERS_DIRECTORY_URL=" + w.slow.url + "/api/auth/directory/lookup"},
-		devstack.Billing: nil,
-	}
-	names := []string{devstack.IdentityRelay, devstack.Billing, devstack.Orders}
-	for _, name := range names {
-		environ, err := w.environ(name, changes[name]...)
+	for _, name := range []string{devstack.IdentityRelay, devstack.Billing, devstack.Orders} {
+		environ, err := w.federatedEnviron(name)
 		if err != nil {
 			return err
 		}
-		if err := w.serve(name, ports.URL(name), environ); err != nil {
+		if err := w.serve(name, w.running.Ports.URL(name), environ); err != nil {
 			return err
 		}
 	}
-	return w.ready(ctx, names...)
+	return w.ready(ctx, devstack.IdentityRelay, devstack.Billing, devstack.Orders)
+}
+
+func (w *world) federatedEnviron(name string) ([]string, error) {
+	switch name {
+	case devstack.IdentityRelay:
+		return w.relayEnviron()
+	case devstack.Orders:
+		return w.environ(name, "ORDERS_DIRECTORY_URL="+w.slow.url+"/api/auth/directory/lookup")
+	default:
+		return w.environ(name)
+	}
+}
+
+// relayEnviron has the two services answer erasures, unless changes name others.
+func (w *world) relayEnviron(changes ...string) ([]string, error) {
+	ports := w.running.Ports
+	return w.environ(devstack.IdentityRelay, append([]string{
+		"IDENTITY_RELAY_PARTICIPANTS=" + devstack.Orders + "=" + ports.URL(devstack.Orders) + "," + devstack.Billing + "=" + ports.URL(devstack.Billing),
+		"IDENTITY_RELAY_IDP_REQUESTS_PER_SECOND=" + unlimited, "IDENTITY_RELAY_ERASURES_PER_HOUR=" + unlimited,
+		"IDENTITY_RELAY_RECONCILE_INTERVAL=0s", "IDENTITY_RELAY_RECONCILE_GRACE=1s",
+	}, changes...)...)
 }
 
 // connect opens what the harness itself looks through.

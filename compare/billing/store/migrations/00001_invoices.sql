@@ -5,7 +5,7 @@ CREATE TABLE invoices (
     id             uuid        NOT NULL CONSTRAINT invoices_pkey PRIMARY KEY,
     order_id       uuid        NOT NULL,
     tenant_id      text        NOT NULL,
-    user_id        text COLLATE "C" CONSTRAINT invoices_user REFERENCES users (id) ON DELETE SET NULL,
+    user_id        text COLLATE "C" CONSTRAINT invoices_user REFERENCES users (id) ON UPDATE CASCADE ON DELETE SET NULL,
     status         text        NOT NULL CONSTRAINT invoices_status_known CHECK (status IN ('open', 'paid', 'void', 'refunded')),
     currency       text        NOT NULL CONSTRAINT invoices_currency_form CHECK (currency ~ '^[A-Z]{3}$'),
     amount_minor   bigint      NOT NULL CONSTRAINT invoices_amount_range CHECK (amount_minor BETWEEN 1 AND 1000000000000),

@@ -2,7 +2,7 @@
 -- What a customer was charged in one month, computed from the invoices by the
 -- nightly job and computed anew each night.
 CREATE TABLE statements (
-    user_id        text COLLATE "C" NOT NULL CONSTRAINT statements_user REFERENCES users (id) ON DELETE CASCADE,
+    user_id        text COLLATE "C" NOT NULL CONSTRAINT statements_user REFERENCES users (id) ON UPDATE CASCADE ON DELETE CASCADE,
     tenant_id      text        NOT NULL,
     month          date        NOT NULL CONSTRAINT statements_month_first_day CHECK (extract(day FROM month) = 1),
     currency       text        NOT NULL,

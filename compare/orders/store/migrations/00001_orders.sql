@@ -1,10 +1,10 @@
 -- +goose Up
--- As in services/orders, but user_id refers to a row: no order without a user,
--- and a user's orders go with them.
+-- As in services/orders, but user_id refers to a row: no order without a user, a
+-- user's orders go with them, and another ID is one UPDATE.
 CREATE TABLE orders (
     id               uuid        NOT NULL CONSTRAINT orders_pkey PRIMARY KEY,
     tenant_id        text        NOT NULL,
-    user_id          text COLLATE "C" NOT NULL CONSTRAINT orders_user REFERENCES users (id) ON DELETE CASCADE,
+    user_id          text COLLATE "C" NOT NULL CONSTRAINT orders_user REFERENCES users (id) ON UPDATE CASCADE ON DELETE CASCADE,
     status           text        NOT NULL CONSTRAINT orders_status_known CHECK (status IN ('placed', 'paid', 'canceled', 'refunded')),
     currency         text        NOT NULL CONSTRAINT orders_currency_form CHECK (currency ~ '^[A-Z]{3}$'),
     total_minor      bigint      NOT NULL CONSTRAINT orders_total_range CHECK (total_minor BETWEEN 1 AND 1000000000000),
