@@ -160,6 +160,8 @@ func TestOrphanAudit_StopsAndGoesOnWhereItStopped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "finished", again.State)
 
+	_, err = r.operator.Orphans(t.Context(), uuid.NewString(), 0, false)
+	requireRefusal(t, err, http.StatusNotFound, "audit-not-found")
 	_, err = r.operator.OrphanAudit(t.Context(), uuid.NewString())
 	requireRefusal(t, err, http.StatusNotFound, "audit-not-found")
 	_, err = r.operator.ResumeOrphanAudit(t.Context(), uuid.NewString(), api.OrphanAuditRequest{})
@@ -342,6 +344,10 @@ func TestRekey_LeavesNoTraceOfTheOldIDAndLateFactsBringNothingBack(t *testing.T)
 	require.NoError(t, err)
 	require.Zero(t, replayed.Replayed)
 
+	// A hold of the old ID would hold nothing.
+	_, err = r.operator.HoldUser(t.Context(), oldID, caseNumber)
+	requireRefusal(t, err, http.StatusConflict, "user-rekeyed")
+
 	// billing comes back with an old backup: everybody is asked once more.
 	billing.holds(oldID)
 	again, err := r.operator.Rekey(t.Context(), oldID, newID, api.RekeyRequest{})
@@ -381,7 +387,7 @@ func TestRekey_Refusals(t *testing.T) {
 	requireRefusal(t, rekey("b", "c"), http.StatusConflict, "user-under-rekeying")
 	requireRefusal(t, rekey("c", "a"), http.StatusConflict, "user-under-rekeying")
 	_, err = r.operator.HoldUser(t.Context(), "a", caseNumber)
-	requireRefusal(t, err, http.StatusConflict, "user-under-rekeying")
+	requireRefusal(t, err, http.StatusConflict, "user-rekeyed")
 	_, err = r.operator.HoldUser(t.Context(), "held", caseNumber)
 	require.NoError(t, err)
 	r.idp.Add("held", false)

@@ -29,7 +29,8 @@ type OrphanAudit struct {
 	Holders    []OrphanAuditHolder `json:"holders"`
 	Columns    []OrphanAuditColumn `json:"columns"`
 	Listed     int64               `json:"listed"`
-	// Unsettled IDs are not in the list so far and are still to be looked up alone.
+	// Unsettled IDs are not in the list and are still to be looked up alone; 0
+	// until the list was read.
 	Unsettled int64  `json:"unsettled"`
 	LookedUp  int64  `json:"looked_up"`
 	Problem   string `json:"problem,omitempty"`

@@ -44,7 +44,7 @@ var (
 	ErrOtherUser    = errors.New("the erasure is of another user")
 	ErrHoldExists   = errors.New("the user is under a legal hold already")
 	ErrNoHold       = errors.New("no such legal hold")
-	ErrRekeying     = errors.New("the user is getting another ID")
+	ErrRekeyed      = errors.New("the user has another ID")
 	ErrReason       = errors.New("the reason names the user")
 )
 

@@ -38,8 +38,8 @@ func Hold(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decider) 
 
 // HoldUser places a legal hold on a user, whether or not an erasure is open; one
 // that is opened later is held, and what a complete one left for a time stays. It returns ErrUnderWay if participants are asked
-// to erase the user's data already, ErrRekeying if the data is on its way to another
-// ID, ErrHoldExists or ErrReason.
+// to erase the user's data already, ErrRekeyed if the data is under another ID now or
+// on its way there, ErrHoldExists or ErrReason.
 func HoldUser(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider) (LegalHold, error) {
 	// Who records a deletion holds the shared lock: either they see the hold, or
 	// this sees their erasure.
@@ -51,17 +51,17 @@ func HoldUser(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Deci
 	if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE user_id = $1 AND state IN ('grace', 'held') FOR UPDATE`, userID); err != nil {
 		return LegalHold{}, fmt.Errorf("lock the open erasure: %w", err)
 	}
-	var asked, moving bool
+	var asked, rekeyed bool
 	// By hash: an erasure that the relay has sealed does not know its user any more.
 	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM erasures WHERE user_hash = ANY($1) AND state = 'requested'),
-		EXISTS (SELECT FROM rekeying_users WHERE user_id = $2)`, s.Tombstones.Hashes(userID), userID).Scan(&asked, &moving)
+		EXISTS (SELECT FROM rekeyings WHERE old_hash = ANY($1))`, s.Tombstones.Hashes(userID)).Scan(&asked, &rekeyed)
 	switch {
 	case err != nil:
 		return LegalHold{}, fmt.Errorf("look for what is under way: %w", err)
 	case asked:
 		return LegalHold{}, ErrUnderWay
-	case moving:
-		return LegalHold{}, ErrRekeying
+	case rekeyed:
+		return LegalHold{}, ErrRekeyed
 	}
 	return place(ctx, tx, s, userID, by)
 }

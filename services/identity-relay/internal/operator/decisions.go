@@ -57,7 +57,7 @@ func refusal(err error) error {
 		erasures.ErrNotFound: errNoErasure, erasures.ErrNotHeld: errNotHeld, erasures.ErrUnderWay: errUnderWay,
 		erasures.ErrNotRequested: errNotRequested, erasures.ErrReadmitted: errReadmitted, erasures.ErrOtherUser: errOtherUser,
 		erasures.ErrHoldExists: errHoldExists, erasures.ErrNoHold: errNoHold, erasures.ErrReason: errReasonNamesUser,
-		erasures.ErrRekeying: errRekeying,
+		erasures.ErrRekeyed: errRekeyed,
 	} {
 		if errors.Is(err, cause) {
 			return public

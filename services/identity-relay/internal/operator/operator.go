@@ -36,7 +36,7 @@ var (
 	errOtherUser        = problem.New(http.StatusConflict, "erasure-of-another-user", "The erasure is of another user.")
 	errHoldExists       = problem.New(http.StatusConflict, "legal-hold-exists", "The user is under a legal hold already.")
 	errNoHold           = problem.New(http.StatusNotFound, "legal-hold-not-found", "There is no such legal hold.")
-	errRekeying         = problem.New(http.StatusConflict, "user-under-rekeying", "The user is getting another ID; when that is done, hold the new one.")
+	errRekeyed          = problem.New(http.StatusConflict, "user-rekeyed", "The user has another ID; hold that one.")
 	errReasonNamesUser  = problem.New(http.StatusBadRequest, "reason-names-user", "The reason outlives the erasure and must not name the user.")
 	errNotRevoked       = problem.New(http.StatusNotFound, "not-revoked", "There is no such revocation.")
 	errNoReconciliation = problem.New(http.StatusNotFound, "reconciliation-not-found", "There is no such reconciliation.")

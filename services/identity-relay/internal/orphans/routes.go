@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -115,8 +116,12 @@ func (a *Auditor) answer(ctx context.Context, id uuid.UUID) (api.OrphanAudit, er
 }
 
 func (a *Auditor) findings(ctx context.Context, q findings) (api.Orphans, error) {
-	if _, err := a.Get(ctx, q.id); err != nil {
-		return api.Orphans{}, public(err)
+	var exists bool
+	if err := a.Pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM orphan_audits WHERE id = $1)`, q.id).Scan(&exists); err != nil {
+		return api.Orphans{}, fmt.Errorf("read an audit: %w", err)
+	}
+	if !exists {
+		return api.Orphans{}, errNoAudit
 	}
 	list, err := a.Findings(ctx, q.id, q.after, findingsPage)
 	if err != nil {
