@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -98,7 +99,7 @@ func TestAudit_ThatAnotherReplicaGoesOnWithCountsNothingTwice(t *testing.T) {
 		1: "",             // the last one of the page was erased: their ID is not written down
 		3: "partner|0279", // where it stopped
 	} {
-		t.Run(fmt.Sprint(breaksAfter), func(t *testing.T) {
+		t.Run(strconv.Itoa(breaksAfter), func(t *testing.T) {
 			t.Parallel()
 			db := identitytest.Postgres(t, schema.Sets()...)
 			replica := func(o *orders) *orphans.Auditor {
