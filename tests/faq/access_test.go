@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/internal/devstack"
-	"github.com/shadowless/shadowless/internal/journey"
 	"github.com/shadowless/shadowless/pkg/authn"
 	relayapi "github.com/shadowless/shadowless/services/identity-relay/api"
 	exchangeapi "github.com/shadowless/shadowless/services/token-exchange/api"
@@ -18,7 +18,7 @@ import (
 // TestDenyList: A token lives for 15 minutes. How do we cut somebody off at once?
 //
 // With a deny-list that every replica has in memory: `shadowless revoke` (or the provider's own event) writes a row and an entry of a NATS bucket, each replica watches the bucket, and the next request with
-// that token is refused. [No request asks anybody](identity.md), so the list costs well under a microsecond in each. One token (`jti`), a session (`sid`), all of a user's or a client's tokens until now, or a user altogether until the
+// that token is refused. [No request asks anybody](identity.md), and the whole check of a token that was seen before, list included, takes 0.8 µs (`BenchmarkCaller`). One token (`jti`), a session (`sid`), all of a user's or a client's tokens until now, or a user altogether until the
 // block is lifted: the test does the first and the last, and the user's other tokens stay good in between. The bucket holds hashes, never IDs, and an entry goes when the longest token it
 // could concern has expired. A replica knows how old its list is and is not ready without one; when revocations cannot arrive, each route's choice in the
 // [access table](access.md) applies: moving money stops after 15 seconds, reading one's own orders does not.
@@ -68,12 +68,6 @@ func TestActor(t *testing.T) {
 		require.NoError(t, err)
 		return len(list.Exchanges) == 1 && list.Exchanges[0].Granted && list.Exchanges[0].Audience[0] == devstack.Billing
 	})
-	w.eventually("billing's log names the actor", func() bool {
-		raw, err := os.ReadFile(w.StateDir + "/logs/billing.log")
-		require.NoError(t, err)
-		return strings.Contains(string(raw), `"actor":"orders"`)
-	})
-
 	// With orders' key, what orders may do and no more.
 	delegator, err := authn.NewDelegator(authn.DelegatorConfig{
 		TokenURL: w.Ports.URL(devstack.TokenExchange) + "/oauth/token", ClientID: devstack.Orders, APIKeyFile: w.SecretFile(devstack.Orders + ".key"),
@@ -85,8 +79,19 @@ func TestActor(t *testing.T) {
 	p := w.principal(acting.AccessToken)
 	require.Equal(t, c.ID, p.UserID())
 	require.Equal(t, devstack.Orders, p.Actor().ClientID())
-	_, err = w.billing.Invoices(w.ctx(), acting.AccessToken, 0, "")
-	require.Equal(t, http.StatusForbidden, journey.Refused(err))
+	request := uuid.NewString()
+	refused := w.send(http.MethodGet, devstack.Billing, "/v1/invoices", nil, "Authorization", "Bearer "+acting.AccessToken, "X-Request-Id", request)
+	require.Equal(t, http.StatusForbidden, refused.StatusCode)
+	w.eventually("the request's line in billing's log names the actor", func() bool {
+		raw, err := os.ReadFile(w.StateDir + "/logs/billing.log")
+		require.NoError(t, err)
+		for line := range strings.SplitSeq(string(raw), "\n") {
+			if strings.Contains(line, request) {
+				return strings.Contains(line, `"actor":"orders"`)
+			}
+		}
+		return false
+	})
 	_, err = w.billing.Invoices(w.ctx(), c.Token, 0, "")
 	require.NoError(t, err)
 }

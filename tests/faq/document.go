@@ -9,6 +9,8 @@ import (
 	"go/parser"
 	"go/token"
 	"strings"
+
+	"github.com/shadowless/shadowless/tests/docs"
 )
 
 //go:embed *_test.go
@@ -91,7 +93,7 @@ func Document() ([]byte, error) {
 	for _, s := range all {
 		fmt.Fprintf(&out, "\n**%s**\n\n", s.Title)
 		for _, q := range s.Questions {
-			fmt.Fprintf(&out, "- [%s](#%s)\n", q.Text, anchor(q.Text))
+			fmt.Fprintf(&out, "- [%s](#%s)\n", q.Text, docs.Anchor(q.Text))
 		}
 	}
 	for _, s := range all {
@@ -101,21 +103,4 @@ func Document() ([]byte, error) {
 		}
 	}
 	return out.Bytes(), nil
-}
-
-// anchor is what forges make of a heading: lower case, without punctuation, with
-// dashes for spaces.
-func anchor(heading string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == ' ' || r == '-':
-			return '-'
-		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		default:
-			return -1
-		}
-	}, heading)
 }

@@ -72,7 +72,7 @@ func TestWebhookSecretRotation(t *testing.T) {
 // does not need; data of the wrong type is refused and counted, never guessed. Towards our consumers the contract is [CloudEvents with a JSON Schema per type](events/README.md), whose version is in the schema's name, and
 // a later version only adds: types, attributes, members. The test sends both, from tomorrow's provider and from tomorrow's relay, to today's code. What cannot be added is a
 // new type under a new name, sent beside the old one until nobody reads that. An event that is broken goes to the dead letters with its cause, where
-// `shadowless dead-letters` lists it, and does not hold up the next.
+// `shadowless events dead` lists it, and does not hold up the next.
 func TestPayloadVersions(t *testing.T) {
 	t.Parallel()
 	w := system(t)

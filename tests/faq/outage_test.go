@@ -150,6 +150,10 @@ func TestKeySetFromCDN(t *testing.T) {
 	_, err := alone.Verify(t.Context(), idp.UserToken("u", authntest.Audience("orders")))
 	require.ErrorIs(t, err, authn.ErrKeysUnavailable, "without a copy")
 	require.Eventually(t, verify(idp.JWKSURL(), cdn.URL), within, every)
+	require.Eventually(t, func() bool {
+		_, err := disk.Load(t.Context(), idp.Name())
+		return err == nil
+	}, within, every, "what was fetched is kept")
 	cdn.Close()
 	require.Eventually(t, verify(idp.JWKSURL(), cdn.URL), within, every, "from the disk")
 }

@@ -289,7 +289,7 @@ func TestRightToErasure(t *testing.T) {
 	require.Equal(t, 401, w.reads(c.Token))
 }
 
-// TestPersonalDataInLogs: What personal data is in our logs and traces?
+// TestPersonalDataInLogs: What personal data is in our logs?
 //
 // None that names a person. A request's line has its route, status, the kind of caller and the client, and never the user ID, the name, the address or a token; a
 // user ID in a path is logged as the route's pattern. Refusals log their cause without quoting the value that was wrong. The test lets a user sign up, order, pay and be refused,

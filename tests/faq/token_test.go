@@ -1,18 +1,25 @@
 package faq
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/devstack"
+	"github.com/shadowless/shadowless/internal/kit"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/authn/authntest"
 	exchangeapi "github.com/shadowless/shadowless/services/token-exchange/api"
@@ -22,8 +29,8 @@ import (
 //
 // No, and you cannot: its key set has public keys only, and whoever had the private ones could be any user anywhere. An issuer of your own, with its own name, keys and key set, is what to make:
 // [token-exchange](../services/token-exchange) is that issuer, and services list both in one file, with `users_of` saying that it speaks of the provider's users. Each issuer's tokens are checked with that issuer's keys and no
-// others. The test lets our issuer sign a token that claims to be the provider's, even under the provider's key ID, and it is refused, which
-// a verifier that throws all key sets into one does not do (measured with [a usual library](../pkg/authn/README.md)). What such a token may say is bounded
+// others. The test lets our issuer sign a token that claims to be the provider's, even under the provider's key ID, and it is refused.
+// A verifier that throws all key sets into one accepts it: the test shows that, too, with a usual library, which [pkg/authn](../pkg/authn/README.md) therefore runs once for each issuer. What such a token may say is bounded
 // as well: an exchanged token never outlives, nor says more than, the one it was made from.
 func TestOwnTokens(t *testing.T) {
 	t.Parallel()
@@ -41,6 +48,11 @@ func TestOwnTokens(t *testing.T) {
 	forged := ours.Rotate() // a key ID that the provider does not have
 	_, err := v.Verify(t.Context(), ours.UserToken("u", orders, posing, authntest.SignedBy(forged)))
 	require.ErrorIs(t, err, authn.ErrUnknownKey)
+	both, err := keyfunc.NewDefaultCtx(t.Context(), []string{provider.JWKSURL(), ours.JWKSURL()})
+	require.NoError(t, err)
+	mixed, err := jwt.Parse(ours.UserToken("u", orders, posing, authntest.SignedBy(forged)), both.Keyfunc, jwt.WithIssuer(provider.Name()))
+	require.NoError(t, err, "one pot of keys cannot tell whose they are")
+	require.True(t, mixed.Valid)
 	forged.ID = provider.SigningKey().ID
 	_, err = v.Verify(t.Context(), ours.UserToken("u", orders, posing, authntest.SignedBy(forged)))
 	require.ErrorIs(t, err, authn.ErrSignature)
@@ -170,6 +182,64 @@ func TestOneKeyPerJob(t *testing.T) {
 			return len(list.Exchanges) >= granted && list.Exchanges[0].KeyID == keys[i].ID
 		})
 	}
+}
+
+// TestExternalClient: A partner's program wants to call us. What do we give it?
+//
+// A client of its own at [token-exchange](../services/token-exchange/README.md), with the audiences and scopes that it needs, and a key. Its tokens are service tokens: the route admits "any service with this
+// scope" ([the rule](../internal/access/rule.go) `access.ExternalClient`), so a partner without the scope gets 403, and so does a user, however powerful. The key itself opens nothing but the token endpoint: as a bearer token it is 401. A
+// registration can also name the networks that the partner calls from and a plan with its limits, and a client is blocked with a reason that its owner can read. The test
+// does all of that against the running system, and a blocked partner gets no further token. There is no user for the partner, and none should be made:
+// "integration users" are how a partner ends up with a person's rights.
+func TestExternalClient(t *testing.T) {
+	t.Parallel()
+	w := system(t)
+	const scope = "orders:export"
+	mux := access.NewMux(access.Table{Service: devstack.Orders, Routes: []access.Route{
+		{Pattern: "GET /v1/export", Allow: []access.Rule{access.ExternalClient(scope)}},
+	}}, w.verifier())
+	kit.Handle(mux, "GET /v1/export", kit.NoBody[struct{}], func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil }, http.StatusOK)
+	handler, err := mux.Handler()
+	require.NoError(t, err)
+	call := func(token string) int {
+		r, answer := httptest.NewRequest(http.MethodGet, "/v1/export", nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer "+token)
+		handler.ServeHTTP(answer, r)
+		return answer.Code
+	}
+	admin := w.exchange()
+	partner := func(registration exchangeapi.Audience, networks ...string) (string, string) {
+		client, err := admin.CreateClient(w.ctx(), exchangeapi.ClientSpec{
+			ID: "partner-" + uuid.NewString()[:8], AllowedAddresses: networks, Audiences: map[string]exchangeapi.Audience{devstack.Orders: registration},
+		})
+		require.NoError(t, err)
+		key, err := admin.CreateKey(w.ctx(), client.ID, exchangeapi.NewKey{})
+		require.NoError(t, err)
+		return client.ID, key.Secret
+	}
+	good, key := partner(exchangeapi.Audience{Scopes: []string{scope}})
+	token, err := w.source(good, key).Token()
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, call(token.AccessToken))
+	require.Equal(t, http.StatusUnauthorized, call(key), "a key is no token")
+	require.Equal(t, http.StatusForbidden, call(w.staff().Token), "a user is no client")
+
+	token, err = w.source(partner(exchangeapi.Audience{})).Token()
+	require.NoError(t, err)
+	require.Equal(t, http.StatusForbidden, call(token.AccessToken), "without the scope")
+	_, err = w.source(partner(exchangeapi.Audience{Scopes: []string{scope}}, "203.0.113.0/24")).Token()
+	require.ErrorIs(t, err, authn.ErrTokenRefused, "from another network")
+
+	yes, reason := true, "the contract has ended"
+	_, err = admin.ChangeClient(w.ctx(), good, exchangeapi.ClientPatch{Blocked: &yes, BlockReason: &reason})
+	require.NoError(t, err)
+	w.eventually("the blocked partner gets no token", func() bool {
+		_, err := w.source(good, key).Token()
+		return errors.Is(err, authn.ErrTokenRefused)
+	})
+	status, err := admin.KeyStatus(w.ctx(), key)
+	require.NoError(t, err)
+	require.Equal(t, reason, status.BlockReason)
 }
 
 // TestTwoIssuers: We move from an old provider to a new one. Can both be accepted for a while?
