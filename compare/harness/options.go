@@ -75,6 +75,10 @@ var scenarios = []scenario{
 	{"deletion", deletions},
 	{"zombies", zombies},
 	{"growth", growth},
+	{"webhooks", webhookFaults},
+	{"rekey", rekeys},
+	{"delegation", delegations},
+	{"storage", storage},
 }
 
 // Scenarios lists the names that Options.Only knows.

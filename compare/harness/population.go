@@ -122,6 +122,12 @@ func (w *world) fill(ctx context.Context) error {
 			return fmt.Errorf("fill %s: %w", name, err)
 		}
 	}
+	for _, c := range contenders {
+		var err error
+		if w.atStart[c.orders], err = w.keptBytes(ctx, c); err != nil {
+			return err
+		}
+	}
 	_, err := w.admin.Exec(ctx, `CHECKPOINT`)
 	return err
 }

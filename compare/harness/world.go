@@ -51,15 +51,16 @@ type world struct {
 	steps      int
 	step       int
 	release    func()
-	taken      int // users that a measurement used up
-	made       int // users that it made
+	taken      int              // users that a measurement used up
+	atStart    map[string]int64 // bytes about identities, by the contender's orders
+	made       int              // users that it made
 }
 
 // openWorld starts everything and fills it; steps is how many the progress has.
 func openWorld(ctx context.Context, o Options, steps int) (_ *world, err error) {
 	w := &world{
 		Options: o, services: map[string]*measure.Process{}, urls: map[string]string{}, pools: map[string]*pgxpool.Pool{}, steps: steps,
-		brokers: map[string]*measure.Process{}, brokerURLs: map[string]string{},
+		brokers: map[string]*measure.Process{}, brokerURLs: map[string]string{}, atStart: map[string]int64{},
 		client: &http.Client{Timeout: startTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 	}
 	defer func() {
