@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"flag"
 	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
-	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -30,11 +27,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		serveChild()
 		return
-	}
-	// These tests wait more than they compute: for time-outs, polls and slow clients.
-	// More of them at once than there are processors cost nobody anything.
-	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
-		panic(err)
 	}
 	identitytest.Main(m)
 }

@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,8 +46,21 @@ var shared struct {
 	databases atomic.Int64
 }
 
+const parallel = "test.parallel"
+
 // Main runs the tests and stops what they shared. Call it from TestMain.
+//
+// Unless -parallel says otherwise, four times as many tests run at once as there
+// are processors: tests with a database and NATS mostly wait for them.
 func Main(m *testing.M) {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == parallel })
+	if !asked {
+		if err := flag.Set(parallel, strconv.Itoa(4*goruntime.GOMAXPROCS(0))); err != nil {
+			panic(err) // the flag is testing's own
+		}
+	}
 	code := m.Run()
 	if err := Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
