@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/identity"
 )
 
@@ -37,6 +38,10 @@ func TestDeletion_Cascades(t *testing.T) {
 			refunded, err := s.billing.Refund(t.Context(), s.staff("acme"), "k", invoice.ID, 1, 0)
 			require.NoError(t, err, "staff can still work with what is nobody's")
 			require.EqualValues(t, 1, refunded.RefundedMinor)
+			s.Acknowledged(streams.Billing, streams.Durable("orders", "billing"))
+			dead, err := s.Broker.JetStream.Stream(t.Context(), streams.DeadLetters)
+			require.NoError(t, err)
+			require.Zero(t, dead.CachedInfo().State.Msgs, "news of an order that went with its user is no fault")
 			_, err = s.orders.Order(t.Context(), s.user("bob"), bobs.ID)
 			require.NoError(t, err)
 		})

@@ -27,8 +27,8 @@ func record(ctx context.Context, tx pgx.Tx, i domain.Invoice, change domain.Chan
 	if err := post(ctx, tx, i, change.Posting); err != nil {
 		return err
 	}
-	if change.Announce == domain.Silence {
-		return nil
+	if change.Announce == domain.Silence || i.OrderID == uuid.Nil {
+		return nil // in one database the order has gone with its user
 	}
 	message, err := event.Message(source, announced[change.Announce], i.UpdatedAt, api.InvoiceEvent{
 		InvoiceID: i.ID, OrderID: i.OrderID, Status: string(i.Status), Currency: i.Currency,
