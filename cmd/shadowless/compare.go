@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shadowless/shadowless/compare/harness"
+	"github.com/shadowless/shadowless/compare/report"
 )
 
 type compareCommand struct {
@@ -17,6 +18,7 @@ type compareCommand struct {
 	Quick     bool     `help:"Few users and short runs: rough numbers within two minutes."`
 	Only      []string `help:"Only these scenarios, separated by commas."`
 	Out       string   `help:"Where the reports go." default:"bin/compare" type:"path"`
+	From      string   `help:"Measure nothing: render this report.json again." type:"existingfile"`
 	SkipFsync bool     `help:"A forgetful Postgres, for disks that are slower than any that would be used."`
 }
 
@@ -33,6 +35,13 @@ func (c *comparePartCommand) Run() error { return harness.Play(harness.Part(c.Pa
 
 // Run measures both archetypes and writes the reports.
 func (c *compareCommand) Run(ctx context.Context) error {
+	if c.From != "" {
+		r, err := report.Read(c.From)
+		if err != nil {
+			return err
+		}
+		return c.write(r)
+	}
 	o := harness.Full(c.Users)
 	if c.Quick {
 		o = harness.Quick()
@@ -43,15 +52,19 @@ func (c *compareCommand) Run(ctx context.Context) error {
 	}
 	bar := newBar(os.Stderr)
 	o.Progress = bar.show
-	report, err := harness.Run(ctx, o)
+	r, err := harness.Run(ctx, o)
 	bar.end()
 	if err != nil {
 		return err
 	}
-	if err := report.Write(c.Out); err != nil {
+	fmt.Printf("Measured in %s.\n", time.Duration(r.Seconds*float64(time.Second)).Round(time.Second))
+	return c.write(r)
+}
+
+func (c *compareCommand) write(r *report.Report) error {
+	if err := r.Write(c.Out); err != nil {
 		return err
 	}
-	fmt.Printf("Measured in %s.\n", time.Duration(report.Seconds*float64(time.Second)).Round(time.Second))
 	for _, name := range []string{"report.html", "report.md", "report.json"} {
 		fmt.Println(" ", filepath.Join(c.Out, name))
 	}

@@ -18,7 +18,10 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"rows":  Measure.rows,
 	"table": Curve.table,
 	"outcome": func(o Outcome) map[string]string {
-		return map[string]string{"shadow": o.Shadow.format(o.Unit), "federated": o.Federated.format(o.Unit), "name": o.name(), "class": o.Winner.class()}
+		return map[string]string{
+			"shadow": o.Unit.Format(o.Shadow.Median), "shadowSpread": o.Shadow.brackets(o.Unit), "federated": o.Unit.Format(o.Federated.Median), "federatedSpread": o.Federated.brackets(o.Unit),
+			"name": o.name(), "class": o.Winner.class(),
+		}
 	},
 }).Parse(pageSource))
 
@@ -26,6 +29,17 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 // from anywhere. It follows the reader's light or dark theme.
 func (r *Report) HTML(w io.Writer) error {
 	return page.Execute(w, map[string]any{
-		"Title": title, "Subtitle": r.subtitle(), "Reading": reading, "Report": r, "Outcomes": r.Outcomes(),
+		"Title": title, "Subtitle": r.subtitle(), "Reading": reading, "Report": r, "Groups": grouped(r.Outcomes()), "Advice": r.advice(), "Choice": r.choice(),
 	})
+}
+
+// grouped puts the outcomes of each section together.
+func grouped(all []Outcome) (groups [][]Outcome) {
+	for i, o := range all {
+		if i == 0 || all[i-1].SectionID != o.SectionID {
+			groups = append(groups, nil)
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], o)
+	}
+	return groups
 }

@@ -25,13 +25,11 @@ func (r *Report) Markdown(w io.Writer) error {
 	for _, s := range r.Sections {
 		out.section(s)
 	}
-	if len(r.Advice) > 0 {
-		out.line("## Where the shadow table wins, and when to choose it\n")
-		out.list(r.Advice)
-	}
-	if len(r.Choice.Rows) > 0 {
+	out.line("## Where the shadow table wins, and when to choose it\n")
+	out.list(r.advice())
+	if choice := r.choice(); len(choice.Rows) > 0 {
 		out.line("## Four archetypes\n")
-		out.table(r.Choice)
+		out.table(choice)
 	}
 	return out.w.Flush()
 }
@@ -75,7 +73,10 @@ func (m *markdown) summary(outcomes []Outcome) {
 		return
 	}
 	t := Table{Head: []string{"question", "measured", "shadow table", "federated IDs", "better"}}
-	for _, o := range outcomes {
+	for i, o := range outcomes {
+		if i > 0 && outcomes[i-1].SectionID == o.SectionID {
+			o.Section = "" // said above
+		}
 		t.Rows = append(t.Rows, []string{o.Section, o.Name, o.Shadow.format(o.Unit), o.Federated.format(o.Unit), o.name()})
 	}
 	m.line("## Summary\n")

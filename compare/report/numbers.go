@@ -67,7 +67,15 @@ func (s Spread) format(u Unit) string {
 	if s.Least == s.Most {
 		return u.Format(s.Median)
 	}
-	return fmt.Sprintf("%s [%s–%s]", u.Format(s.Median), u.Format(s.Least), u.Format(s.Most))
+	return u.Format(s.Median) + " " + s.brackets(u)
+}
+
+// brackets hold the least and the most, where they differ.
+func (s Spread) brackets(u Unit) string {
+	if s.Least == s.Most {
+		return ""
+	}
+	return fmt.Sprintf("[%s–%s]", u.Format(s.Least), u.Format(s.Most))
 }
 
 // times is "×2.3 [2.1–2.6]", or nothing.

@@ -37,10 +37,6 @@ type Report struct {
 	Machine  Machine   `json:"machine"`
 	Scale    Scale     `json:"scale"`
 	Sections []Section `json:"sections"`
-	// Choice is what follows from it: when which archetype.
-	Choice Table `json:"choice"`
-	// Advice are the reasons for the shadow table, each with what it rests on.
-	Advice []string `json:"advice"`
 }
 
 // Machine is what it ran on.
@@ -147,6 +143,19 @@ func create(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return file.Close()
+}
+
+// Read a report.json again, to render it anew.
+func Read(path string) (*Report, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read a report: %w", err)
+	}
+	var r Report
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return nil, fmt.Errorf("read a report: %w", err)
+	}
+	return &r, nil
 }
 
 // JSON writes everything, the values of each run too.

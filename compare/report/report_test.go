@@ -2,8 +2,8 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,9 +33,13 @@ func example() *Report {
 				{Label: "federated", Archetype: Federated, Points: []Point{{1, []float64{512}}, {4, []float64{512}}}},
 			}}},
 			Tables: []Table{{Title: "t " + nasty, Head: []string{"a"}, Rows: [][]string{{nasty}}}},
+		}, {
+			ID: delegation, Title: "Delegation",
+			Measures: []Measure{{Name: "reading", Unit: Milliseconds, Bars: []Bar{
+				{Label: "shadow × own rules", Archetype: Shadow, Values: []float64{1}}, {Label: "shadow × full delegation", Archetype: Shadow, Values: []float64{11}},
+				{Label: "federated × own rules", Archetype: Federated, Values: []float64{2}}, {Label: "federated × full delegation", Archetype: Federated, Values: []float64{12}},
+			}}},
 		}},
-		Advice: []string{"joins " + nasty},
-		Choice: Table{Head: []string{"archetype"}, Rows: [][]string{{nasty}}},
 	}
 }
 
@@ -55,8 +59,8 @@ func TestHTML_NeedsNothingElseAndEscapesEverything(t *testing.T) {
 	require.NotContains(t, page, "url(")
 	require.Contains(t, page, "prefers-color-scheme: dark")
 	require.Contains(t, page, "&lt;script&gt;")
-	require.Equal(t, 2, strings.Count(page, "<svg "))
-	require.Equal(t, 2, strings.Count(page, "</svg>"))
+	require.Equal(t, 3, strings.Count(page, "<svg "))
+	require.Equal(t, 3, strings.Count(page, "</svg>"))
 }
 
 func TestCharts_AreWellFormedAndShowEveryRun(t *testing.T) {
@@ -104,9 +108,34 @@ func TestMarkdown_CellsStayCells(t *testing.T) {
 
 func TestJSON_KeepsTheRuns(t *testing.T) {
 	t.Parallel()
-	var again Report
-	require.NoError(t, json.Unmarshal([]byte(write(t, func(b *bytes.Buffer) error { return example().JSON(b) })), &again))
-	require.Equal(t, example(), &again)
+	path := filepath.Join(t.TempDir(), "report.json")
+	require.NoError(t, create(path, example().JSON))
+	again, err := Read(path)
+	require.NoError(t, err)
+	require.Equal(t, example(), again)
+	_, err = Read(path + ".not")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.WriteFile(path, []byte("<html>"), 0o600))
+	_, err = Read(path)
+	require.ErrorContains(t, err, "read a report")
+}
+
+func TestChoice_HasWhatEachOfTheFourWasMeasuredAt(t *testing.T) {
+	t.Parallel()
+	choice := example().choice()
+	require.Len(t, choice.Rows, 4)
+	require.Equal(t, []string{"federated × full delegation", "the provider, at each request", "12.0 ms"}, choice.Rows[3][:3])
+	for _, row := range choice.Rows {
+		require.Len(t, row, len(choice.Head))
+	}
+	require.Empty(t, (&Report{}).choice().Rows, "it was not measured")
+}
+
+func TestAdvice_SaysWhereTheShadowTableWon(t *testing.T) {
+	t.Parallel()
+	advice := example().advice()
+	require.Contains(t, advice[0], "3.00 ms [1.00 ms–5.00 ms] with a shadow table")
+	require.Equal(t, when, advice[1:])
 }
 
 func TestWrite_ThreeFiles(t *testing.T) {
