@@ -70,8 +70,8 @@ func ranBy(s *Source, document, test string) error {
 
 func parses(text string) error {
 	for decoder := yaml.NewDecoder(strings.NewReader(text)); ; {
-		var any any
-		if err := decoder.Decode(&any); errors.Is(err, io.EOF) {
+		var document any
+		if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("this is no YAML: %w", err)
@@ -80,44 +80,54 @@ func parses(text string) error {
 }
 
 var (
-	runFlag  = regexp.MustCompile(`-run[= ]'?"?\^?(Test\w+)`)
-	shComent = regexp.MustCompile(`(^|\s)#.*`)
-	goFolder = regexp.MustCompile(`(?:^| )\./([\w/-]*\w)`)
+	runFlag   = regexp.MustCompile(`-run[= ]'?"?\^?(Test\w+)`)
+	shComment = regexp.MustCompile(`(^|\s)#.*`)
+	goFolder  = regexp.MustCompile(`(?:^| )\./([\w/-]*\w)`)
 )
 
 // checkable wants nothing but commands that can be held against the source.
 func checkable(root string, s *Source, script string) error {
 	folder := ""
 	for line := range strings.SplitSeq(strings.ReplaceAll(script, "\\\n", " "), "\n") {
-		line = strings.TrimSpace(shComent.ReplaceAllString(line, ""))
+		line = strings.TrimSpace(shComment.ReplaceAllString(line, ""))
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
 		}
-		switch {
-		case words[0] == "cd" && len(words) == 2:
+		if words[0] == "cd" && len(words) == 2 {
 			folder = words[1]
-		case words[0] == "shadowless": // cmd/shadowless checks it
-		case words[0] == "make":
-			for _, target := range words[1:] {
-				if !strings.Contains(target, "=") && !s.targets[target] {
-					return fmt.Errorf("make has no target %s", target)
-				}
-			}
-		case words[0] == "go" && len(words) > 2 && (words[1] == "run" || words[1] == "test" || words[1] == "build"):
-			if found := goFolder.FindStringSubmatch(line); found != nil {
-				if _, err := os.Stat(filepath.Join(root, folder, found[1])); err != nil {
-					return fmt.Errorf("there is no package %s", found[1])
-				}
-			}
-			if found := runFlag.FindStringSubmatch(line); found != nil {
-				if _, err := s.Test(found[1]); err != nil {
-					return err
-				}
-			}
-		default:
-			return fmt.Errorf("nothing proves %q: name the test that runs the block, or say why it is an illustration", line)
+			continue
+		}
+		if err := checkableLine(root, folder, s, line, words); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// checkableLine takes one command, run in a folder.
+func checkableLine(root, folder string, s *Source, line string, words []string) error {
+	switch {
+	case words[0] == "shadowless": // cmd/shadowless checks it
+		return nil
+	case words[0] == "make":
+		for _, target := range words[1:] {
+			if !strings.Contains(target, "=") && !s.targets[target] {
+				return fmt.Errorf("make has no target %s", target)
+			}
+		}
+		return nil
+	case words[0] == "go" && len(words) > 2 && (words[1] == "run" || words[1] == "test" || words[1] == "build"):
+		if found := goFolder.FindStringSubmatch(line); found != nil {
+			if _, err := os.Stat(filepath.Join(root, folder, found[1])); err != nil {
+				return fmt.Errorf("there is no package %s", found[1])
+			}
+		}
+		if found := runFlag.FindStringSubmatch(line); found != nil {
+			_, err := s.Test(found[1])
+			return err
+		}
+		return nil
+	}
+	return fmt.Errorf("nothing proves %q: name the test that runs the block, or say why it is an illustration", line)
 }

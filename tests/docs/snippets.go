@@ -131,7 +131,10 @@ func (c *checker) check(snippet string) error {
 	var first error
 	config := types.Config{Importer: c.imports, Error: func(err error) {
 		var fault types.Error
-		if first == nil && !(errors.As(err, &fault) && fault.Soft) { // unused variables and imports are soft
+		if errors.As(err, &fault) && fault.Soft {
+			return // an unused variable or import
+		}
+		if first == nil {
 			first = err
 		}
 	}}

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -30,44 +31,59 @@ var threatRow = regexp.MustCompile(`^\| ([STRIDE]) \|`)
 // section, each section says something about each letter, with a mitigation and a
 // test that exists.
 func ThreatFaults(s *Source, model Document, edges []string) []error {
-	var faults []error
-	covered := map[string]bool{}
-	title, letters := "", ""
-	finish := func(line int) {
-		for _, letter := range stride {
-			if title != "" && !strings.ContainsRune(letters, letter) {
-				faults = append(faults, model.fault(line, "%s says nothing about %c", title, letter))
-			}
-		}
-	}
+	m := reading{source: s, model: model, edges: edges, covered: map[string]bool{}}
 	for _, line := range model.Lines {
-		if strings.HasPrefix(line.Text, "#") {
-			finish(line.Line)
-			title, letters = "", ""
-		}
-		if list, ok := strings.CutPrefix(line.Text, "Edges: "); ok {
-			title = list
-			for edge := range strings.SplitSeq(strings.TrimSuffix(list, "."), ", ") {
-				if covered[edge] || !slices.Contains(edges, edge) {
-					faults = append(faults, model.fault(line.Line, "%s is here twice or not in the drawing", edge))
-				}
-				covered[edge] = true
-			}
-		}
-		if found := threatRow.FindStringSubmatch(line.Text); found != nil {
-			letters += found[1]
-			if err := s.threat(line.Text); err != nil {
-				faults = append(faults, model.fault(line.Line, "%s", err))
-			}
-		}
+		m.line(line)
 	}
-	finish(0)
+	m.finish(0)
 	for _, edge := range edges {
-		if !covered[edge] {
-			faults = append(faults, fmt.Errorf("%s: nothing about %s", model.Path, edge))
+		if !m.covered[edge] {
+			m.faults = append(m.faults, fmt.Errorf("%s: nothing about %s", model.Path, edge))
 		}
 	}
-	return faults
+	return m.faults
+}
+
+// reading is where one stands in the threat model.
+type reading struct {
+	source  *Source
+	model   Document
+	edges   []string
+	covered map[string]bool
+	section string // its edges
+	letters string // that it has said something about
+	faults  []error
+}
+
+func (m *reading) line(line Text) {
+	if strings.HasPrefix(line.Text, "#") {
+		m.finish(line.Line)
+	}
+	if list, ok := strings.CutPrefix(line.Text, "Edges: "); ok {
+		m.section = list
+		for edge := range strings.SplitSeq(strings.TrimSuffix(list, "."), ", ") {
+			if m.covered[edge] || !slices.Contains(m.edges, edge) {
+				m.faults = append(m.faults, m.model.fault(line.Line, "%s is here twice or not in the drawing", edge))
+			}
+			m.covered[edge] = true
+		}
+	}
+	if found := threatRow.FindStringSubmatch(line.Text); found != nil {
+		m.letters += found[1]
+		if err := m.source.threat(line.Text); err != nil {
+			m.faults = append(m.faults, m.model.fault(line.Line, "%s", err))
+		}
+	}
+}
+
+// finish ends a section.
+func (m *reading) finish(line int) {
+	for _, letter := range stride {
+		if m.section != "" && !strings.ContainsRune(m.letters, letter) {
+			m.faults = append(m.faults, m.model.fault(line, "%s says nothing about %c", m.section, letter))
+		}
+	}
+	m.section, m.letters = "", ""
 }
 
 // threat checks a row: letter, threat, mitigation, tests.
@@ -78,7 +94,7 @@ func (s *Source) threat(row string) error {
 	}
 	names := code.FindAllStringSubmatch(cells[3], -1)
 	if len(names) == 0 {
-		return fmt.Errorf("no test is named")
+		return errors.New("no test is named")
 	}
 	for _, name := range names {
 		if _, err := s.Test(name[1]); err != nil {

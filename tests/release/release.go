@@ -83,26 +83,10 @@ func Faults(modules []Module, changelog string) []error {
 	}
 	needs := map[string][]string{}
 	for _, m := range modules {
-		replaced := map[string]bool{}
-		for _, r := range m.Replace {
-			replaced[r.Old.Path] = true
-			target := filepath.ToSlash(filepath.Join(m.Folder, r.New.Path))
-			if at, known := folder[r.Old.Path]; !known || r.New.Version != "" || target != at {
-				fault("%s: %s is replaced by %s; only modules of this repository may be, by their folder", m.Folder, r.Old.Path, r.New.Path)
-			}
-		}
+		faults = append(faults, m.faults(folder)...)
 		for _, r := range m.Require {
-			if !ours(r.Path) {
-				continue
-			}
-			needs[m.Module.Path] = append(needs[m.Module.Path], r.Path)
-			switch {
-			case r.Path == Prefix:
-				fault("%s: a module of ours needs the root", m.Folder)
-			case replaced[r.Path] == (r.Version == placeholder):
-			case replaced[r.Path] && release.MatchString(r.Version): // between two releases
-			default:
-				fault("%s: %s is required at %s, replaced: %t", m.Folder, r.Path, r.Version, replaced[r.Path])
+			if ours(r.Path) {
+				needs[m.Module.Path] = append(needs[m.Module.Path], r.Path)
 			}
 		}
 		if !slices.Contains(unreleased, m.Folder) && section(changelog, m.Folder, "Unreleased") == "" {
@@ -112,6 +96,29 @@ func Faults(modules []Module, changelog string) []error {
 	for path := range needs {
 		if reaches(needs, path, path, map[string]bool{}) {
 			fault("%s needs itself in a circle", path)
+		}
+	}
+	return faults
+}
+
+// faults of one module, given the folder of each of ours.
+func (m Module) faults(folder map[string]string) (faults []error) {
+	replaced := map[string]bool{}
+	for _, r := range m.Replace {
+		replaced[r.Old.Path] = true
+		target := filepath.ToSlash(filepath.Join(m.Folder, r.New.Path))
+		if at, known := folder[r.Old.Path]; !known || r.New.Version != "" || target != at {
+			faults = append(faults, fmt.Errorf("%s: %s is replaced by %s; only modules of this repository may be, by their folder", m.Folder, r.Old.Path, r.New.Path))
+		}
+	}
+	for _, r := range m.Require {
+		switch {
+		case !ours(r.Path) || r.Path != Prefix && replaced[r.Path] == (r.Version == placeholder):
+		case r.Path == Prefix:
+			faults = append(faults, fmt.Errorf("%s: a module of ours needs the root", m.Folder))
+		case replaced[r.Path] && release.MatchString(r.Version): // between two releases
+		default:
+			faults = append(faults, fmt.Errorf("%s: %s is required at %s, replaced: %t", m.Folder, r.Path, r.Version, replaced[r.Path]))
 		}
 	}
 	return faults
