@@ -15,7 +15,7 @@ import (
 var answeredByAuthn = []error{
 	authn.ErrMissingToken, authn.ErrMalformed, authn.ErrUnknownIssuer, authn.ErrUnknownKey, authn.ErrSignature,
 	authn.ErrExpired, authn.ErrNotYetValid, authn.ErrAudience, authn.ErrClaims, authn.ErrRevoked, authn.ErrStale,
-	authn.ErrKeysUnavailable, authn.ErrForbidden, authn.ErrCannotAsk, authn.ErrTokenUnavailable,
+	authn.ErrKeysUnavailable, authn.ErrForbidden, authn.ErrStepUp, authn.ErrCannotAsk, authn.ErrTokenUnavailable,
 }
 
 // WriteError answers errors of authentication and authorization as RFC 6750

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/go-kit/kit/endpoint"
 
@@ -114,6 +115,9 @@ func (m *Mux) admit(ctx context.Context, route Route) error {
 	}
 	for _, rule := range route.Allow {
 		if rule.admits(p) {
+			if err := route.StepUp.Check(p, time.Now()); err != nil {
+				return err
+			}
 			return m.greet(ctx, p)
 		}
 	}

@@ -115,6 +115,24 @@ func TestMux_PostureDecidesWhenRevocationsAreStale(t *testing.T) {
 	require.Equal(t, http.StatusOK, call(m.serve(t, open), http.MethodGet, "/v1/things", token).Code)
 }
 
+func TestMux_AsksForAStrongerSignIn(t *testing.T) {
+	t.Parallel()
+	m := setup(t)
+	aud, scope := authntest.Audience("orders"), authntest.Scope("orders:write")
+	h := m.serve(t, access.Route{
+		Pattern: "GET /v1/things", StepUp: authn.StepUp{ACR: []string{"strong"}, MaxAge: time.Minute},
+		Allow: []access.Rule{access.AnyUser(), access.ExternalClient("orders:write")},
+	})
+	get := func(token string) *httptest.ResponseRecorder { return call(h, http.MethodGet, "/v1/things", token) }
+	require.Equal(t, http.StatusOK, get(m.issuer.UserToken("u", aud, authntest.Claim("acr", "strong"))).Code)
+	weak := get(m.issuer.UserToken("u", aud))
+	require.Equal(t, http.StatusUnauthorized, weak.Code)
+	require.Contains(t, weak.Header().Get("WWW-Authenticate"), `error="insufficient_user_authentication"`)
+	require.Contains(t, weak.Header().Get("WWW-Authenticate"), `acr_values="strong", max_age="60"`)
+	require.Equal(t, http.StatusForbidden, get(m.issuer.ServiceToken("billing", aud, scope)).Code, "no sign-in, and none to be had")
+	require.Equal(t, http.StatusForbidden, get(m.issuer.UserToken("u", aud, authntest.ActedBy("x"))).Code, "nobody admits it, so a sign-in would not help")
+}
+
 func TestMux_DoesNotStartWithoutItsTable(t *testing.T) {
 	t.Parallel()
 	m := setup(t)

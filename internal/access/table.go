@@ -8,6 +8,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/shadowless/shadowless/pkg/authn"
 )
 
 // DefaultMaxStaleness is how old a replica's knowledge of revocations may be.
@@ -44,6 +46,9 @@ type Route struct {
 	Allow        []Rule
 	MaxStaleness time.Duration // 0 means DefaultMaxStaleness
 	Posture      Posture
+	// StepUp is how strongly and how recently a user whom a rule admits must have
+	// signed in (RFC 9470). With one that requires anything no service is admitted.
+	StepUp authn.StepUp
 	// Discloses is profile data beyond a name and a picture that the route may
 	// show. A look-up of such data asks for it, see [Discloses].
 	Discloses []Data

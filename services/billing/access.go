@@ -4,9 +4,23 @@ import (
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/holdings"
 	"github.com/shadowless/shadowless/internal/userids"
+	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/billing/api"
 	"github.com/shadowless/shadowless/services/billing/domain"
 )
+
+const refunds = "POST /v1/invoices/{id}/refunds"
+
+// access is the table with what the configuration wants of a sign-in.
+func (c Config) access() access.Table {
+	table := Access()
+	for i := range table.Routes {
+		if table.Routes[i].Pattern == refunds {
+			table.Routes[i].StepUp = authn.StepUp{ACR: c.RefundACR, MaxAge: c.RefundMaxAuthAge}
+		}
+	}
+	return table
+}
 
 // Access is who may call what. Reading and the creation of an invoice, which is
 // a part of placing an order, go on while revocations cannot arrive; moving
@@ -38,7 +52,7 @@ func Access() access.Table {
 			Doc:     "pay one of my invoices",
 		},
 		{
-			Pattern: "POST /v1/invoices/{id}/refunds",
+			Pattern: refunds,
 			Allow: []access.Rule{
 				access.User(domain.EntityInvoice, domain.PermissionRefundAny),
 				access.Asked(domain.EntityInvoice, domain.PermissionRefund),

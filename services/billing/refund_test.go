@@ -2,10 +2,12 @@ package billing_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/pkg/authn/authntest"
 	"github.com/shadowless/shadowless/services/billing"
 	"github.com/shadowless/shadowless/services/billing/api"
 )
@@ -97,4 +99,28 @@ func TestRefund_DecidedLocallyNeedsNobody(t *testing.T) {
 	_, err = w.client.Refund(ctx, w.staff("staff"), uuid.NewString(), inv.ID, 15000, 0)
 	require.NoError(t, err)
 	require.Empty(t, w.checker.questions())
+}
+
+// The caller is told what to come back with, before anybody is asked anything.
+func TestRefund_NeedsTheSignInThatIsConfigured(t *testing.T) {
+	t.Parallel()
+	const strong = "urn:example:mfa"
+	w := start(t, func(c *billing.Config) { c.RefundACR, c.RefundMaxAuthAge = []string{strong}, 5*time.Minute })
+	inv := w.paid("alice", 1000)
+	acr, old := authntest.Claim("acr", strong), authntest.Claim("auth_time", time.Now().Add(-6*time.Minute).Unix())
+	for name, token := range map[string]string{
+		"long ago":   w.user("alice", acr, old),
+		"weak":       w.user("alice"),
+		"weak staff": w.staff("staff"),
+	} {
+		_, err := w.client.Refund(t.Context(), token, uuid.NewString(), inv.ID, 10, 0)
+		var refused *api.Error
+		require.ErrorAs(t, err, &refused, name)
+		require.Equal(t, 401, refused.Status, name)
+	}
+	require.Empty(t, w.checker.questions())
+	_, err := w.client.Refund(t.Context(), w.user("alice", acr), uuid.NewString(), inv.ID, 10, 0)
+	require.NoError(t, err)
+	_, err = w.client.Invoice(t.Context(), w.user("alice", old), inv.ID)
+	require.NoError(t, err, "reading needs nothing of the kind")
 }
