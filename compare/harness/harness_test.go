@@ -1,7 +1,10 @@
 package harness
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -32,9 +35,31 @@ func tiny() Options {
 	}
 }
 
-func TestRun_MeasuresEveryScenario(t *testing.T) {
+// Every scenario is measured under -tags long; here is what needs each part of
+// the harness once.
+func TestRun_MeasuresBothArchetypes(t *testing.T) {
 	t.Parallel()
 	o := tiny()
+	o.Only = []string{"calls", "names", "rename", "deletion", "rekey", "service"}
+	r := measured(t, o)
+	for _, s := range r.Sections {
+		if s.ID != "deletion" {
+			continue
+		}
+		for _, m := range s.Measures {
+			if m.Unit != report.Count {
+				continue
+			}
+			for _, b := range m.Bars {
+				require.Zero(t, b.Values[0], "%s: %s", m.Name, b.Label)
+			}
+		}
+	}
+}
+
+// measured runs a comparison and checks that nothing of it is missing.
+func measured(t *testing.T, o Options) *report.Report {
+	t.Helper()
 	last := -1.0
 	o.Progress = func(done float64, what string) {
 		t.Log(done, what)
@@ -46,6 +71,10 @@ func TestRun_MeasuresEveryScenario(t *testing.T) {
 	r, err := Run(t.Context(), o)
 	require.NoError(t, err)
 	require.InDelta(t, 1, last, 0)
+	want := o.Only
+	if len(want) == 0 {
+		want = Scenarios()
+	}
 	var ids []string
 	for _, s := range r.Sections {
 		ids = append(ids, s.ID)
@@ -61,9 +90,9 @@ func TestRun_MeasuresEveryScenario(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, Scenarios(), ids)
+	require.Equal(t, want, ids)
 	require.NoError(t, r.Write(t.TempDir()))
-	_ = report.Shadow
+	return r
 }
 
 func TestRun_RefusesAScenarioThatIsNotThere(t *testing.T) {
@@ -72,4 +101,59 @@ func TestRun_RefusesAScenarioThatIsNotThere(t *testing.T) {
 	o.Only = []string{"nothing"}
 	_, err := Run(t.Context(), o)
 	require.ErrorContains(t, err, "calls")
+}
+
+func TestFaulty_LosesRepeatsAndDelays(t *testing.T) {
+	t.Parallel()
+	all := make([]delivery, 10_000)
+	for i := range all {
+		all[i].id = strconv.Itoa(i)
+	}
+	sent, lost, repeated, late := faulty(all)
+	require.Len(t, sent, len(all)-lost+repeated)
+	for _, n := range []int{lost, repeated, late} {
+		require.InDelta(t, 100, n, 50)
+	}
+	again, _, _, _ := faulty(all)
+	require.Equal(t, sent, again, "the same for every receiver")
+	count := map[string]int{}
+	for _, d := range sent {
+		count[d.id]++
+	}
+	require.Len(t, count, len(all)-lost)
+}
+
+func TestDelay_PassesOnAndWaits(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer server.Close()
+	d, err := newDelay(server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer d.close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func() time.Duration {
+		begun := time.Now()
+		resp, err := client.Get(d.url)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusTeapot, resp.StatusCode)
+		return time.Since(begun)
+	}
+	ask()
+	d.set(30 * time.Millisecond)
+	require.GreaterOrEqual(t, ask(), 30*time.Millisecond)
+}
+
+func TestPopulation_ColdPagesShareNoUser(t *testing.T) {
+	t.Parallel()
+	w := &world{Options: tiny()}
+	p := w.population()
+	next := w.Users
+	for _, g := range p.groups {
+		require.Equal(t, next, g.first)
+		next += g.users
+	}
+	require.Equal(t, p.users, next)
+	first := p.takeCold(5)
+	require.NotEqual(t, first, p.takeCold(5))
 }
