@@ -3,6 +3,7 @@ package compare_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/shadowless/shadowless/compare/orders"
 	"github.com/shadowless/shadowless/internal/access"
 	"github.com/shadowless/shadowless/internal/config"
+	"github.com/shadowless/shadowless/pkg/authn"
 	realbilling "github.com/shadowless/shadowless/services/billing"
 	realorders "github.com/shadowless/shadowless/services/orders"
 )
@@ -32,11 +34,16 @@ func TestConfig_NamesEveryFault(t *testing.T) {
 // The two archetypes have the same routes, save those by which each learns of users.
 func TestAccess_IsTheRealOne(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ real, shadow access.Table }{{realorders.Access(), orders.Access()}, {realbilling.Access(), billing.Access()}} {
+	strict := realbilling.Config{RefundACR: []string{"mfa"}, RefundMaxAuthAge: time.Minute}
+	for _, c := range []struct{ real, shadow access.Table }{
+		{realorders.Access(), orders.Access()}, {strict.Access(), billing.Config{Config: strict}.Access()},
+	} {
 		var want, got []string
+		stepUp := map[string]authn.StepUp{}
 		for _, r := range c.real.Routes {
 			if !strings.Contains(r.Pattern, "/v1/identity/") {
 				want = append(want, r.Pattern)
+				stepUp[r.Pattern] = r.StepUp
 			}
 		}
 		for _, r := range c.shadow.Routes {
@@ -44,6 +51,7 @@ func TestAccess_IsTheRealOne(t *testing.T) {
 			if r.Pattern != "POST /v1/webhooks/auther" {
 				require.False(t, r.IsPublic(), r.Pattern)
 				got = append(got, r.Pattern)
+				require.Equal(t, stepUp[r.Pattern], r.StepUp, r.Pattern)
 			}
 		}
 		require.Equal(t, want, got)

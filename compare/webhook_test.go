@@ -167,6 +167,11 @@ func TestWebhook_DuplicatesAndOldNewsChangeNothing(t *testing.T) {
 	}
 	require.Equal(t, 3, count(t, r.db, `SELECT count(*) FROM user_deliveries`))
 
+	_, err := r.db.Pool.Exec(t.Context(), `UPDATE users SET name = 'Ann Here'`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNoContent, r.takes(third))
+	require.Equal(t, "Ann Here", r.name("ann"), "a delivery is applied once, not merely alike")
+
 	// The same name again must not let news from between through.
 	same, between := r.update(6, "Ann Cole"), r.update(5, "Ann Dean")
 	same.id = "evt_same"

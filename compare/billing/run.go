@@ -28,7 +28,7 @@ import (
 const Name = billing.Name
 
 // Access is who may call what.
-func Access() access.Table { return users.Access(billing.Access()) }
+func (c Config) Access() access.Table { return users.Access(c.Config.Access()) }
 
 // Run serves billing until ctx ends, then lets requests and consumers finish.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
@@ -65,7 +65,7 @@ func wire(m *mesh.Mesh, cfg Config) (http.Handler, error) {
 		return idempotency.Prune(ctx, m.Pool, func(err error) { m.Logger.WarnContext(ctx, "pruning failed", "error", err) })
 	})
 
-	mux := access.NewMux(Access(), m.Verifier)
+	mux := access.NewMux(cfg.Access(), m.Verifier)
 	mux.OnAdmit(func(ctx context.Context, p *authn.Principal) error {
 		err := table.Provision(ctx, p)
 		if errors.Is(err, users.ErrDeleted) {

@@ -11,8 +11,8 @@ import (
 
 const refunds = "POST /v1/invoices/{id}/refunds"
 
-// access is the table with what the configuration wants of a sign-in.
-func (c Config) access() access.Table {
+// Access is the table with what the configuration wants of a sign-in.
+func (c Config) Access() access.Table {
 	table := Access()
 	for i := range table.Routes {
 		if table.Routes[i].Pattern == refunds {

@@ -67,7 +67,7 @@ func wire(m *mesh.Mesh, cfg Config) (http.Handler, error) {
 		return idempotency.Prune(ctx, m.Pool, func(err error) { m.Logger.WarnContext(ctx, "pruning failed", "error", err) })
 	})
 
-	mux := access.NewMux(cfg.access(), m.Verifier)
+	mux := access.NewMux(cfg.Access(), m.Verifier)
 	transport.Register(mux, domain.NewService(invoices, DeciderOf(cfg, m.HTTPClient), time.Now))
 	userids.Handle(mux, erasures)
 	holdings.Handle(mux, erasures)
