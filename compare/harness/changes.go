@@ -19,6 +19,10 @@ func changes(ctx context.Context, w *world) (report.Section, error) {
 			"The federated archetype writes at identity-relay: the delivery's ID, the event, and that it was published; for a deletion also the erasure, the receipts, and a tombstone in each service. Its messages go to NATS, whose log is counted apart.",
 		},
 	}
+	before, err := w.rowsWritten(ctx)
+	if err != nil {
+		return section, err
+	}
 	for _, change := range []struct {
 		kind, name string
 		count      int
@@ -28,15 +32,8 @@ func changes(ctx context.Context, w *world) (report.Section, error) {
 		{"user.deleted", "a deletion", w.deletions()},
 	} {
 		bytes, rows := bars(), bars()
-		before := make([]int64, len(contenders))
-		var err error
-		for i, c := range contenders {
-			if before[i], err = w.rowsWritten(ctx, c); err != nil {
-				return section, err
-			}
-		}
 		var inNATS []float64
-		err = w.inTurns(ctx, func(run, i int, c contender) error {
+		err := w.inTurns(ctx, func(run, i int, c contender) error {
 			streamed, err := w.streamed(ctx)
 			if err != nil {
 				return err
@@ -58,13 +55,14 @@ func changes(ctx context.Context, w *world) (report.Section, error) {
 		if err != nil {
 			return section, err
 		}
-		for i, c := range contenders {
-			after, err := w.rowsWritten(ctx, c)
-			if err != nil {
-				return section, err
-			}
-			rows[i].Values = []float64{float64((after-before[i])*100/int64(change.count*w.Runs)) / 100}
+		after, err := w.rowsWritten(ctx)
+		if err != nil {
+			return section, err
 		}
+		for i := range contenders {
+			rows[i].Values = []float64{float64((after[i]-before[i])*100/int64(change.count*w.Runs)) / 100}
+		}
+		before = after
 		section.Measures = append(section.Measures,
 			report.Measure{Name: change.name + ": bytes in Postgres's log", Unit: report.Bytes, Bars: append(bytes, report.Bar{
 				Label: "federated IDs, in NATS beside it", Archetype: report.Neither, Values: inNATS,

@@ -55,7 +55,7 @@ func Full(users int) Options {
 // Quick shows the same within two minutes, roughly.
 func Quick() Options {
 	return Options{
-		Users: 5_000, OrdersEach: 2, Runs: 5, Lasting: 300 * time.Millisecond, Samples: 8, Newcomers: 200, Changes: 200,
+		Users: 3_000, OrdersEach: 2, Runs: 5, Lasting: 200 * time.Millisecond, Samples: 6, Newcomers: 100, Changes: 150,
 		Services: []int{1, 2, 4}, Rows: []int{10, 1000}, Quick: true,
 	}
 }

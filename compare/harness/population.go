@@ -53,7 +53,7 @@ func (w *world) population() *population {
 }
 
 func (w *world) coldSamples() int { return max(2, w.Samples/5) }
-func (w *world) slowSamples() int { return 2 }
+func (w *world) slowSamples() int { return max(1, w.Samples/20) }
 
 // takeCold returns a tenant whose names are in no cache.
 func (p *population) takeCold(users int) string {

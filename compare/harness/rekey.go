@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/shadowless/shadowless/compare/report"
 	relayapi "github.com/shadowless/shadowless/services/identity-relay/api"
 )
@@ -16,7 +14,7 @@ func rekeys(ctx context.Context, w *world) (report.Section, error) {
 	section := report.Section{
 		Title: "A user gets another ID", Question: "The provider was replaced, or two accounts became one: what does it take to follow?",
 		Method: []string{
-			"The user has orders and invoices. In the shadow archetype somebody writes a transaction for each database: a row with the new ID, the rows that refer to the old one, then that. Its foreign keys see to it that no row is forgotten, in that database.",
+			"The user has orders and invoices. In the shadow archetype it is one UPDATE for each database: the foreign keys carry the ID along (ON UPDATE CASCADE), and no row of that database can be forgotten.",
 			"In the federated one the operator asks the relay (shadowless rekey); each participant changes its rows from its manifest, leaves a tombstone for the old ID, and answers with a receipt.",
 		},
 	}
@@ -57,36 +55,10 @@ func rekeys(ctx context.Context, w *world) (report.Section, error) {
 	return section, err
 }
 
-// referringSQL lists the tables that refer to users.
-const referringSQL = `SELECT format('UPDATE %s SET %I = $2 WHERE %I = $1', conrelid::regclass, a.attname, a.attname)
-	FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
-	WHERE c.contype = 'f' AND c.confrelid = 'users'::regclass`
-
+// rekeyShadow is what the foreign keys are for: they carry the ID along.
 func (w *world) rekeyShadow(ctx context.Context, c contender, from, to string) error {
 	for _, service := range c.databases {
-		err := pgx.BeginFunc(ctx, w.pools[service], func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `INSERT INTO users (id, name, email, avatar_url, banned, updated_at, created_at)
-				SELECT $2, name, email, avatar_url, banned, updated_at, created_at FROM users WHERE id = $1`, from, to)
-			if err != nil {
-				return err
-			}
-			rows, err := tx.Query(ctx, referringSQL)
-			if err != nil {
-				return err
-			}
-			updates, err := pgx.CollectRows(rows, pgx.RowTo[string])
-			if err != nil {
-				return err
-			}
-			for _, update := range updates {
-				if _, err := tx.Exec(ctx, update, from, to); err != nil {
-					return err
-				}
-			}
-			_, err = tx.Exec(ctx, `DELETE FROM users WHERE id = $1`, from)
-			return err
-		})
-		if err != nil {
+		if _, err := w.pools[service].Exec(ctx, `UPDATE users SET id = $2 WHERE id = $1`, from, to); err != nil {
 			return fmt.Errorf("rekey in %s: %w", service, err)
 		}
 	}

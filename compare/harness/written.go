@@ -18,7 +18,7 @@ func (w *world) wal(ctx context.Context) (at int64, err error) {
 }
 
 const (
-	quietFor   = 150 * time.Millisecond
+	quietFor   = 100 * time.Millisecond
 	quietBytes = 2 << 10
 )
 
@@ -56,27 +56,34 @@ func (w *world) writtenBy(ctx context.Context, do func() error) (int64, error) {
 	return after - before, err
 }
 
-// rowsWritten so far in a contender's databases. A backend reports its counts
+// rowsWritten so far in each contender's databases. A backend reports its counts
 // when it has been idle for long, or ends: the idle ones are made to end, and
 // the pools open others.
-func (w *world) rowsWritten(ctx context.Context, c contender) (rows int64, err error) {
-	names := make([]string, len(c.databases))
-	for i, service := range c.databases {
-		names[i] = w.databases()[service]
+func (w *world) rowsWritten(ctx context.Context) ([]int64, error) {
+	var all []string
+	for _, name := range w.databases() {
+		all = append(all, name)
 	}
-	_, err = w.admin.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY($1) AND state = 'idle'`, names)
+	_, err := w.admin.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY($1) AND state = 'idle'`, all)
 	if err != nil {
-		return 0, fmt.Errorf("end idle backends: %w", err)
+		return nil, fmt.Errorf("end idle backends: %w", err)
 	}
 	// A pool pings what was idle for a second before it is used again.
 	select {
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return nil, ctx.Err()
 	case <-time.After(1200 * time.Millisecond):
 	}
-	err = w.admin.QueryRow(ctx, `SELECT sum(tup_inserted + tup_updated + tup_deleted)::bigint FROM pg_stat_database WHERE datname = ANY($1)`, names).Scan(&rows)
-	if err != nil {
-		return 0, fmt.Errorf("count written rows: %w", err)
+	rows := make([]int64, len(contenders))
+	for i, c := range contenders {
+		var names []string
+		for _, service := range c.databases {
+			names = append(names, w.databases()[service])
+		}
+		err := w.admin.QueryRow(ctx, `SELECT sum(tup_inserted + tup_updated + tup_deleted)::bigint FROM pg_stat_database WHERE datname = ANY($1)`, names).Scan(&rows[i])
+		if err != nil {
+			return nil, fmt.Errorf("count written rows: %w", err)
+		}
 	}
 	return rows, nil
 }
