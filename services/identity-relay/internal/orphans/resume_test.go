@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/internal/holdings"
@@ -67,6 +69,11 @@ func (nobody) Lookup(context.Context, string) (userlist.User, bool, error) {
 	return userlist.User{}, false, nil
 }
 
+// forgetful is a provider that has lost its users.
+type forgetful struct{ nobody }
+
+func (forgetful) Each(context.Context, func([]userlist.User) error) error { return nil }
+
 var (
 	_ peers.Peer      = (*orders)(nil)
 	_ userlist.Source = nobody{}
@@ -84,15 +91,61 @@ func holding(prefix string, n int, erased bool, disposition participant.Disposit
 	return all
 }
 
+func keys(t *testing.T) *participant.Tombstones {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tombstones")
+	require.NoError(t, os.WriteFile(path, []byte(participant.NewTombstoneKey("k1")), 0o600))
+	tombstones, err := participant.LoadTombstones(path)
+	require.NoError(t, err)
+	return tombstones
+}
+
+// replica runs an auditor of one service until the test ends or stops it.
+func replica(t *testing.T, db *identitytest.Database, o *orders, users userlist.Source, tombstones *participant.Tombstones) (a *orphans.Auditor, stop func()) {
+	t.Helper()
+	a = orphans.New(orphans.Auditor{
+		Pool: db.Pool, Peers: []peers.Peer{o}, Users: users, Namespace: "acme|", Tombstones: tombstones,
+		Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+	t.Cleanup(stop)
+	return a, stop
+}
+
+func reaches(t *testing.T, a *orphans.Auditor, id uuid.UUID, state string) (audit orphans.Audit) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		audit, err = a.Get(t.Context(), id)
+		return err == nil && audit.State == state
+	}, 20*time.Second, 10*time.Millisecond)
+	return audit
+}
+
+// A provider without users is a provider that is broken: nobody is an orphan.
+func TestAudit_BelievesNoEmptyList(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	a, _ := replica(t, db, &orders{all: holding("acme|a", 3, false, participant.Erase), breaksAfter: -1}, forgetful{}, keys(t))
+	id, err := a.Start(t.Context(), false)
+	require.NoError(t, err)
+	stopped := reaches(t, a, id, "stopped")
+	require.Equal(t, "the identity provider listed no users", stopped.Problem)
+	require.Zero(t, stopped.Columns[0].Orphans)
+}
+
 // What breaks off in the middle is counted once, by whichever replica goes on: IDs
 // of the list's users and those of which no row is kept, of other issuers and of
 // erased users, alike.
 func TestAudit_ThatAnotherReplicaGoesOnWithCountsNothingTwice(t *testing.T) {
 	t.Parallel()
-	keys := filepath.Join(t.TempDir(), "tombstones")
-	require.NoError(t, os.WriteFile(keys, []byte(participant.NewTombstoneKey("k1")), 0o600))
-	tombstones, err := participant.LoadTombstones(keys)
-	require.NoError(t, err)
+	tombstones := keys(t)
 	everybody := append(append(holding("acme|a", 40, false, participant.Erase), holding("acme|erased", 1180, true, participant.Retain)...),
 		holding("partner|", 800, false, participant.Erase)...)
 	for breaksAfter, goesOnAt := range map[int]string{
@@ -102,41 +155,21 @@ func TestAudit_ThatAnotherReplicaGoesOnWithCountsNothingTwice(t *testing.T) {
 		t.Run(strconv.Itoa(breaksAfter), func(t *testing.T) {
 			t.Parallel()
 			db := identitytest.Postgres(t, schema.Sets()...)
-			replica := func(o *orders) *orphans.Auditor {
-				a := orphans.New(orphans.Auditor{
-					Pool: db.Pool, Peers: []peers.Peer{o}, Users: nobody{}, Namespace: "acme|", Tombstones: tombstones,
-					Now: time.Now, Log: slog.New(slog.DiscardHandler),
-				})
-				ctx, cancel := context.WithCancel(context.Background())
-				done := make(chan error, 1)
-				go func() { done <- a.Run(ctx) }()
-				t.Cleanup(func() {
-					cancel()
-					require.NoError(t, <-done)
-				})
-				return a
-			}
-			first := replica(&orders{all: everybody, breaksAfter: breaksAfter})
+			first, stop := replica(t, db, &orders{all: everybody, breaksAfter: breaksAfter}, nobody{}, tombstones)
 			id, err := first.Start(t.Context(), false)
 			require.NoError(t, err)
-			reaches := func(state string) (audit orphans.Audit) {
-				require.Eventually(t, func() bool {
-					audit, err = first.Get(t.Context(), id)
-					return err == nil && audit.State == state
-				}, 20*time.Second, 10*time.Millisecond)
-				return audit
-			}
-			stopped := reaches("stopped")
+			stopped := reaches(t, first, id, "stopped")
 			require.EqualValues(t, 500*breaksAfter, stopped.Holders[0].IDs)
 			var erased int
 			require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM orphan_audit_positions WHERE user_id LIKE 'acme|erased%'`).Scan(&erased))
 			require.Zero(t, erased, "an erased user's ID is not written down")
 
+			stop()
 			second := &orders{all: everybody, breaksAfter: -1}
 			_, err = db.Pool.Exec(t.Context(), `UPDATE orphan_audits SET state = 'running'`)
 			require.NoError(t, err)
-			replica(second)
-			audit := reaches("finished")
+			replica(t, db, second, nobody{}, tombstones)
+			audit := reaches(t, first, id, "finished")
 			require.Equal(t, goesOnAt, second.first)
 			require.EqualValues(t, len(everybody), audit.Holders[0].IDs)
 			require.Equal(t, []orphans.Column{{
