@@ -57,6 +57,18 @@ func TestFaults_AreFound(t *testing.T) {
 	}
 }
 
+// After the first release modules are replaced and required at their last tag.
+func TestFaults_AllowAReplaceBetweenTwoReleases(t *testing.T) {
+	t.Parallel()
+	list, changelog := modules(t)
+	for i := range list[0].Require {
+		if r := &list[0].Require[i]; r.Version == "v0.0.0" {
+			r.Version = "v0.1.0"
+		}
+	}
+	require.NoError(t, errors.Join(release.Faults(list, changelog)...))
+}
+
 // require1 makes a module need another.
 func require1(list []release.Module, folder, path string) {
 	for i := range list {
