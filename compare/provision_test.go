@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,35 +12,53 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/compare/orders/store"
+	"github.com/shadowless/shadowless/compare/users"
 	"github.com/shadowless/shadowless/internal/meshtest"
 	"github.com/shadowless/shadowless/pkg/authn/authntest"
 	"github.com/shadowless/shadowless/pkg/identity"
+	"github.com/shadowless/shadowless/pkg/identity/identitytest"
 	billingapi "github.com/shadowless/shadowless/services/billing/api"
 	ordersapi "github.com/shadowless/shadowless/services/orders/api"
 )
 
+// A thousand at once, in two replicas. No lock of this program's helps: the
+// database alone sees to it.
 func TestProvision_AThousandFirstRequestsMakeOneRow(t *testing.T) {
 	t.Parallel()
-	s := shadow(t, func(c *shadowConfig) { c.users.Cache = 0 })
-	token := s.user("new", authntest.Claim("name", "New Comer"))
+	db := identitytest.Postgres(t, store.Migrations()...)
+	idp := authntest.NewIssuer(t)
+	p, err := idp.Verifier(t, "orders").Verify(t.Context(), idp.UserToken("new", authntest.Audience("orders"), authntest.Claim("name", "New Comer")))
+	require.NoError(t, err)
+	replicas := []*users.Table{users.NewTable(db.Pool, users.Options{}), users.NewTable(db.Pool, users.Options{})}
 	var wg sync.WaitGroup
 	for n := range 1000 {
 		wg.Go(func() {
-			var err error
-			if n%100 == 0 {
-				_, err = s.orders.Place(t.Context(), token, fmt.Sprint(n), tea)
-			} else {
-				_, err = s.orders.Orders(t.Context(), token, 1, "")
-			}
-			if err != nil {
+			if err := replicas[n%2].Provision(t.Context(), p); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	require.Equal(t, 1, count(t, s.ordersDB, `SELECT count(*) FROM users WHERE id = 'new' AND name = 'New Comer'`))
+	require.Equal(t, 1, count(t, db, `SELECT count(*) FROM users WHERE id = 'new' AND name = 'New Comer'`))
+	require.Equal(t, 1, count(t, db, `SELECT count(*) FROM users`))
+}
+
+func TestProvision_ByFirstOrdersAtOnce(t *testing.T) {
+	t.Parallel()
+	s := shadow(t, func(c *shadowConfig) { c.users.Cache = 0 })
+	token := s.user("new")
+	var wg sync.WaitGroup
+	for n := range 20 {
+		wg.Go(func() {
+			if _, err := s.orders.Place(t.Context(), token, strconv.Itoa(n), tea); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 	require.Equal(t, 1, count(t, s.ordersDB, `SELECT count(*) FROM users`))
-	require.Equal(t, 10, count(t, s.ordersDB, `SELECT count(*) FROM orders WHERE user_id = 'new'`))
+	require.Equal(t, 20, count(t, s.ordersDB, `SELECT count(*) FROM orders WHERE user_id = 'new'`))
 	require.Equal(t, 1, count(t, s.billsDB, `SELECT count(*) FROM users`), "billing has heard of them from orders")
 }
 
@@ -124,12 +143,16 @@ func TestProvision_LosesEveryRaceAgainstADeletion(t *testing.T) {
 	s := shadow(t, func(c *shadowConfig) { c.users.Cache = 0 })
 	var wg sync.WaitGroup
 	var accepted atomic.Int64
-	for n := range 30 {
+	for n := range 15 {
 		id := fmt.Sprintf("racer-%d", n)
 		token := s.user(id)
+		deletion := s.idp.news("user.deleted", id)
+		var answered sync.Once
+		begun := make(chan struct{})
 		for k := range 4 {
 			wg.Go(func() {
-				_, err := s.orders.Place(t.Context(), token, fmt.Sprint(k), tea)
+				_, err := s.orders.Place(t.Context(), token, strconv.Itoa(k), tea)
+				answered.Do(func() { close(begun) })
 				refused, isRefusal := errors.AsType[*ordersapi.Error](err)
 				switch {
 				case err == nil:
@@ -139,17 +162,19 @@ func TestProvision_LosesEveryRaceAgainstADeletion(t *testing.T) {
 				}
 			})
 		}
-		d := s.idp.news("user.deleted", id)
 		for _, at := range []*meshtest.Service{s.ordersAt, s.billsAt} {
 			wg.Go(func() {
-				if status, err := s.send(at, d); err != nil || status != http.StatusNoContent {
+				if n%2 == 0 {
+					<-begun // else it may come before all of them
+				}
+				if status, err := s.send(at, deletion); err != nil || status != http.StatusNoContent {
 					t.Error(status, err)
 				}
 			})
 		}
 	}
 	wg.Wait()
-	t.Log(accepted.Load(), "of 120 orders were placed before the deletion")
+	require.NotZero(t, accepted.Load(), "some were placed before the deletion")
 	for _, table := range []string{"users", "orders", "order_items", "idempotency_keys"} {
 		require.Zero(t, count(t, s.ordersDB, `SELECT count(*) FROM `+table), table)
 	}

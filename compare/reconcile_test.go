@@ -3,6 +3,7 @@ package compare_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -112,12 +113,7 @@ func (h half) Each(context.Context, func([]users.Profile) error) error {
 }
 
 func (h half) Lookup(_ context.Context, id string) (users.Profile, bool, error) {
-	for _, gone := range h.gone {
-		if id == gone {
-			return users.Profile{}, false, nil
-		}
-	}
-	return users.Profile{ID: id}, true, nil
+	return users.Profile{ID: id}, !slices.Contains(h.gone, id), nil
 }
 
 func TestReconcile_LooksUpBeforeItDeletes(t *testing.T) {
