@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shadowless/shadowless/compare/report"
+	"github.com/shadowless/shadowless/internal/devstack"
 	"github.com/shadowless/shadowless/internal/measure"
 )
 
@@ -38,9 +39,14 @@ func changes(ctx context.Context, w *world) (report.Section, error) {
 			if err != nil {
 				return err
 			}
-			wal, err := w.writtenBy(ctx, func() error {
-				return w.tellMany(ctx, c, change.kind, fmt.Sprintf("changed_%d_%d", i, run), change.count)
-			})
+			ids := make([]string, change.count)
+			for n := range ids {
+				ids[n] = fmt.Sprintf("changed_%d_%d_%d", i, run, n)
+			}
+			if err := w.changeAtProvider(ctx, change.kind, ids); err != nil {
+				return err
+			}
+			wal, err := w.writtenBy(ctx, func() error { return w.tellMany(ctx, c, change.kind, ids) })
 			if err != nil {
 				return err
 			}
@@ -75,10 +81,22 @@ func changes(ctx context.Context, w *world) (report.Section, error) {
 
 func (w *world) deletions() int { return max(10, w.Changes/5) }
 
-// tellMany delivers one webhook about each of count users.
-func (w *world) tellMany(ctx context.Context, c contender, kind, prefix string, count int) error {
-	_, err := measure.Full(ctx, 8, count, patience, func(ctx context.Context, n int, _ time.Time) error {
-		id := fmt.Sprintf("%s_%d", prefix, n)
+// changeAtProvider makes or deletes the users there; what the provider itself
+// writes is in no measurement.
+func (w *world) changeAtProvider(ctx context.Context, kind string, ids []string) error {
+	if kind != "user.deleted" {
+		return w.register(ctx, ids...)
+	}
+	if _, err := w.pools[devstack.DevIDP].Exec(ctx, `DELETE FROM users WHERE id = ANY($1)`, ids); err != nil {
+		return fmt.Errorf("delete at the provider: %w", err)
+	}
+	return nil
+}
+
+// tellMany delivers one webhook about each user.
+func (w *world) tellMany(ctx context.Context, c contender, kind string, ids []string) error {
+	_, err := measure.Full(ctx, 8, len(ids), patience, func(ctx context.Context, n int, _ time.Time) error {
+		id := ids[n]
 		data := profile(id, kind+" of "+id, time.Now())
 		if kind == "user.deleted" {
 			data = map[string]any{"id": id}

@@ -110,10 +110,16 @@ func (s *nodes) send(ctx context.Context, shadow bool, kind string, data map[str
 }
 
 func (s *nodes) renames(ctx context.Context, shadow bool) (float64, error) {
+	ids := make([]string, nodeChanges)
+	for i := range ids {
+		s.w.made++
+		ids[i] = fmt.Sprintf("renamed_%d", s.w.made)
+	}
+	if err := s.w.register(ctx, ids...); err != nil {
+		return 0, err
+	}
 	wal, err := s.w.writtenBy(ctx, func() error {
-		for range nodeChanges {
-			s.w.made++
-			id := fmt.Sprintf("renamed_%d", s.w.made)
+		for _, id := range ids {
 			if err := s.send(ctx, shadow, "user.updated", profile(id, "Somebody", time.Now())); err != nil {
 				return err
 			}
