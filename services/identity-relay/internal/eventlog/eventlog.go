@@ -60,14 +60,15 @@ func AppendAll(ctx context.Context, tx pgx.Tx, drafts []Draft) ([]identity.Event
 			return nil, fmt.Errorf("append event: %w", err)
 		}
 	}
-	var last uint64
-	if err := tx.QueryRow(ctx, `UPDATE version_counter SET value = value + $1 RETURNING value`, len(events)).Scan(&last); err != nil {
+	var version uint64 // the one before the first
+	if err := tx.QueryRow(ctx, `UPDATE version_counter SET value = value + $1 RETURNING value - $1`, len(events)).Scan(&version); err != nil {
 		return nil, fmt.Errorf("take the next version: %w", err)
 	}
 	rows, messages := &pgx.Batch{}, make([]mailbox.Message, len(events))
-	for i := range events {
+	for i, d := range drafts {
 		e := &events[i]
-		e.Version = last - uint64(len(events)-1-i)
+		version++
+		e.Version = version
 		payload, err := identity.Encode(*e)
 		if err != nil {
 			return nil, fmt.Errorf("encode event: %w", err)
@@ -75,8 +76,8 @@ func AppendAll(ctx context.Context, tx pgx.Tx, drafts []Draft) ([]identity.Event
 		rows.Queue(`INSERT INTO events
 			(version, id, source, type, user_id, session_id, erasure_id, data, occurred_at)
 			VALUES ($1, $2, $3, $4, NULLIF($5, ''), NULLIF($6, ''), NULLIF($7, '')::uuid, $8, $9)`,
-			e.Version, e.ID, drafts[i].observedBy, e.Type, e.UserID, e.SessionID, e.ErasureID, nullableJSON(e.Data), e.Time)
-		messages[i] = mailbox.Message{ID: e.ID, Subject: identity.Subject(*e), Header: drafts[i].trace, Payload: payload}
+			e.Version, e.ID, d.observedBy, e.Type, e.UserID, e.SessionID, e.ErasureID, nullableJSON(e.Data), e.Time)
+		messages[i] = mailbox.Message{ID: e.ID, Subject: identity.Subject(*e), Header: d.trace, Payload: payload}
 	}
 	if err := tx.SendBatch(ctx, rows).Close(); err != nil {
 		return nil, fmt.Errorf("store events: %w", err)
