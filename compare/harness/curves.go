@@ -17,7 +17,7 @@ const (
 
 // growth measures what a change costs with more services, and an erasure with
 // more services and rows.
-func growth(ctx context.Context, w *world) (section report.Section, err error) {
+func growth(ctx context.Context, w *world) (section report.Section, err error) { //nolint:gocognit // a scenario is read from top to bottom
 	section = report.Section{
 		Title: "More services", Question: "What becomes of the cost of a change when there are two, four, eight services?",
 		Method: []string{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/shadowless/shadowless/compare/report"
 	"github.com/shadowless/shadowless/internal/devstack"
@@ -98,7 +99,7 @@ func (w *world) grantedShoppers(ctx context.Context, c contender, n int) ([]shop
 	for i := range list {
 		id, session := userID(i), fmt.Sprintf("session_%s_%d", c.orders, i)
 		_, err := w.pools[devstack.DevIDP].Exec(ctx, `INSERT INTO sessions (id, token, user_id, expires_at, created_at, updated_at, ip_address, user_agent)
-			VALUES ($1, $1, $2, now() + interval '1 day', now(), now(), '', '')`, session, id)
+			VALUES ($1, $1, $2, now() + interval '1 day', $3, $3, '', '')`, session, id, time.Now())
 		if err == nil {
 			_, err = w.pools[devstack.DevIDP].Exec(ctx, `INSERT INTO grants (tuple_id, subject_type, subject_id, entity_type, entity_id, relation, tenant_id, created_at)
 				VALUES ($1, 'user', $2, 'client_shop:order', '*', 'customer', 'acme', now()) ON CONFLICT DO NOTHING`, "grant_"+session, id)

@@ -188,7 +188,7 @@ func (w *world) proof(ctx context.Context) (report.Table, error) {
 }
 
 // zombies measures what a deleted user can still do with a token that lives.
-func zombies(ctx context.Context, w *world) (report.Section, error) {
+func zombies(ctx context.Context, w *world) (report.Section, error) { //nolint:gocognit // a scenario is read from top to bottom
 	const attempts = 50
 	section := report.Section{
 		Title: "Deleted, with a live token", Question: "What can somebody still do whose account is gone and whose token is not?",

@@ -17,31 +17,34 @@ import (
 
 // faulty is a provider whose every hundredth webhook is lost, every hundredth
 // comes twice, and every hundredth comes after all others. The same for everybody.
-func faulty(all []delivery) (sent []delivery, lost, repeated, late int) {
+func faulty(all []delivery) (sent []delivery, f faultCounts) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same faults for everybody
 	const percent = 100
 	var after []delivery
 	for _, d := range all {
 		switch random.IntN(percent) {
 		case 0:
-			lost++
+			f.lost++
 		case 1:
-			sent, repeated = append(sent, d, d), repeated+1
+			sent, f.repeated = append(sent, d, d), f.repeated+1
 		case 2:
-			after, late = append(after, d), late+1
+			after, f.late = append(after, d), f.late+1
 		default:
 			sent = append(sent, d)
 		}
 	}
-	return append(sent, after...), lost, repeated, late
+	return append(sent, after...), f
 }
+
+// faultCounts is how many webhooks went astray, and how.
+type faultCounts struct{ lost, repeated, late int }
 
 const faultsTenant = "faults"
 
 func faultUser(i int) string { return fmt.Sprintf("faulty_%06d", i) }
 
 // webhookFaults measures what is wrong after webhooks went astray, and after the repair.
-func webhookFaults(ctx context.Context, w *world) (report.Section, error) {
+func webhookFaults(ctx context.Context, w *world) (report.Section, error) { //nolint:gocognit // a scenario is read from top to bottom
 	section := report.Section{
 		Title: "Webhooks that are lost, repeated and late", Question: "One webhook in a hundred is lost, one comes twice, one too late: what is wrong then, and what repairs it?",
 		Method: []string{
@@ -76,7 +79,7 @@ func webhookFaults(ctx context.Context, w *world) (report.Section, error) {
 		if err := w.orderEach(ctx, c, ids); err != nil {
 			return section, err
 		}
-		if _, _, err := w.wrongNames(ctx, listers[i], nil); err != nil { // the names are in memory
+		if _, err := w.wrongNames(ctx, listers[i], nil); err != nil { // the names are in memory
 			return section, err
 		}
 	}
@@ -84,8 +87,8 @@ func webhookFaults(ctx context.Context, w *world) (report.Section, error) {
 	if err != nil {
 		return section, err
 	}
-	sent, lost, repeated, late := faulty(news)
-	section.Method = append(section.Method, fmt.Sprintf("Of the %d webhooks about renames and deletions %d were lost, %d came twice and %d late.", len(news), lost, repeated, late))
+	sent, astray := faulty(news)
+	section.Method = append(section.Method, fmt.Sprintf("Of the %d webhooks about renames and deletions %d were lost, %d came twice and %d late.", len(news), astray.lost, astray.repeated, astray.late))
 	for i, c := range contenders {
 		if err := w.inOrder(ctx, c, sent); err != nil {
 			return section, err
@@ -95,7 +98,7 @@ func webhookFaults(ctx context.Context, w *world) (report.Section, error) {
 				return section, err
 			}
 		}
-		n, _, err := w.wrongNames(ctx, listers[i], names)
+		n, err := w.wrongNames(ctx, listers[i], names)
 		if err != nil {
 			return section, err
 		}
@@ -113,7 +116,7 @@ func webhookFaults(ctx context.Context, w *world) (report.Section, error) {
 			return section, err
 		}
 		leftAfter[i].Values = []float64{float64(rows)}
-		if n, _, err = w.wrongNames(ctx, listers[i], names); err != nil {
+		if n, err = w.wrongNames(ctx, listers[i], names); err != nil {
 			return section, err
 		}
 		wrongAfter[i].Values = []float64{float64(n)}
@@ -177,7 +180,7 @@ func (w *world) unrest(ctx context.Context, ids []string) (names map[string]stri
 
 // deliverAll sends with the faults, several at once.
 func (w *world) deliverAll(ctx context.Context, c contender, all []delivery) error {
-	sent, _, _, _ := faulty(all)
+	sent, _ := faulty(all)
 	return w.inOrder(ctx, c, sent)
 }
 
@@ -218,7 +221,7 @@ func (w *world) missing(ctx context.Context, c contender, ids []string) (sum int
 }
 
 // wrongNames reads all pages and counts orders of those in names that show another.
-func (w *world) wrongNames(ctx context.Context, l *lister, names map[string]string) (wrong, orders int, err error) {
+func (w *world) wrongNames(ctx context.Context, l *lister, names map[string]string) (wrong int, err error) {
 	for cursor := ""; ; {
 		query := "limit=100"
 		if cursor != "" {
@@ -226,17 +229,16 @@ func (w *world) wrongNames(ctx context.Context, l *lister, names map[string]stri
 		}
 		p, _, err := l.get(ctx, faultsTenant, query)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		for _, o := range p.Orders {
-			orders++
 			want, lives := names[o.UserID]
 			if lives && (o.Customer == nil || o.Customer.Name != want) {
 				wrong++
 			}
 		}
 		if cursor = p.NextCursor; cursor == "" {
-			return wrong, orders, nil
+			return wrong, nil
 		}
 	}
 }

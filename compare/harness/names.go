@@ -94,7 +94,7 @@ const (
 )
 
 // names measures pages of orders with the names of who placed them.
-func names(ctx context.Context, w *world) (report.Section, error) {
+func names(ctx context.Context, w *world) (report.Section, error) { //nolint:gocognit // a scenario is read from top to bottom
 	section := report.Section{
 		Title: "Orders with display names", Question: "A JOIN, or asking somebody: what does a page of 50 orders with its customers' names cost?",
 		Method: []string{

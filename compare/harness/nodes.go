@@ -125,7 +125,9 @@ func (s *nodes) openShadow(ctx context.Context, name string) (*node, error) {
 	go func() { ended <- server.Serve(listener) }()
 	return &node{name: name, pool: pool, url: "http://" + listener.Addr().String(), stop: func() error {
 		err := server.Close()
-		<-ended
+		if end := <-ended; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
 		return err
 	}}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -104,7 +103,7 @@ func Run(ctx context.Context, o Options) (r *report.Report, err error) {
 		o.Progress = func(float64, string) {}
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	begun := time.Now()
 	w, err := openWorld(ctx, o, len(chosen)+1)

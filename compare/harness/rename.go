@@ -57,7 +57,7 @@ func (w *world) shown(ctx context.Context, c contender, token, userID string) (s
 }
 
 // renames measures how long the old name is shown.
-func renames(ctx context.Context, w *world) (report.Section, error) {
+func renames(ctx context.Context, w *world) (report.Section, error) { //nolint:gocognit // a scenario is read from top to bottom
 	section := report.Section{
 		Title: "A user is renamed", Question: "For how long is the old name shown, and by whom?",
 		Method: []string{

@@ -133,7 +133,7 @@ func (w *world) putBack(ctx context.Context, database string) error {
 		fmt.Sprintf(`ALTER DATABASE %s RENAME TO %s`, quoted(database), quoted(database+"_old")),
 		fmt.Sprintf(`ALTER DATABASE %s RENAME TO %s`, quoted(database+"_backup"), quoted(database)),
 		fmt.Sprintf(`GRANT CONNECT ON DATABASE %s TO %s, %s`, quoted(database), quoted(database+"_migrator"), quoted(database+"_runtime")),
-		fmt.Sprintf(`DROP DATABASE %s`, quoted(database+"_old")),
+		`DROP DATABASE `+quoted(database+"_old"),
 	)
 }
 

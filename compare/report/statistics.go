@@ -78,7 +78,7 @@ func (m Measure) first(a Archetype) *Bar {
 	return nil
 }
 
-// Line of the summary.
+// Outcome is a line of the summary.
 type Outcome struct {
 	Section, SectionID, Name string
 	Unit                     Unit
