@@ -19,6 +19,7 @@ func (m Measure) chart() string {
 	bottom := top + rowHeight*float64(len(m.Bars))
 	d := newDrawing(chartWidth, bottom+axisHeight, m.Name)
 	x := newScale(all, wide(all), labelWidth, chartWidth-rightRoom)
+	x.binary = m.Unit == Bytes
 	for _, tick := range x.ticks() {
 		d.line("grid", x.at(tick), top, x.at(tick), bottom)
 		d.label("tick middle", x.at(tick), bottom+16, m.Unit.Format(tick))

@@ -21,6 +21,7 @@ func (c Curve) chart() string {
 	top, bottom, right := 14.0, float64(linesHeight-52), float64(chartWidth-labelsRoom)
 	d := newDrawing(chartWidth, linesHeight, c.Title)
 	x, y := newScale(xs, c.LogX, leftRoom, right), newScale(ys, c.LogY, bottom, top)
+	y.binary = c.Unit == Bytes
 	for _, tick := range y.ticks() {
 		d.line("grid", leftRoom, y.at(tick), right, y.at(tick))
 		d.label("tick end", leftRoom-8, y.at(tick)+4, c.Unit.Format(tick))

@@ -200,6 +200,9 @@ func TestScale(t *testing.T) {
 	require.InDelta(t, 100, log.at(10), 1e-9)
 	require.InDelta(t, 0, log.at(0), 1e-9, "zero stands at the edge")
 	require.Equal(t, []float64{1, 10, 100, 1000}, log.ticks())
+	binary := newScale([]float64{4000}, false, 0, 1)
+	binary.binary = true
+	require.Equal(t, []float64{0, 1024, 2048, 3072, 4096}, binary.ticks())
 	require.NotEmpty(t, newScale([]float64{0}, true, 0, 1).ticks(), "nothing was measured")
 	require.True(t, wide([]float64{1, 100}))
 	require.False(t, wide([]float64{0, 100}))

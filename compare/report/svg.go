@@ -66,6 +66,7 @@ type scale struct {
 	from, to   float64 // values
 	start, end float64 // pixels
 	log        bool
+	binary     bool // bytes: round numbers are powers of two
 }
 
 // newScale covers the values; a linear one begins at zero.
@@ -115,6 +116,9 @@ func (s scale) ticks() []float64 {
 		return out
 	}
 	step := niceStep((s.to - s.from) / (mostTicks - 1))
+	if s.binary {
+		step = math.Exp2(math.Ceil(math.Log2((s.to - s.from) / mostTicks)))
+	}
 	for v := s.from; v <= s.to*(1+1e-9); v += step {
 		out = append(out, v)
 	}
