@@ -88,10 +88,6 @@ images: ## Build the container images as OCI archives in bin/images, without Doc
 release-check: ## Whether every module can be released; TAG=pkg/authn/v0.1.0 asks about one.
 	go run ./tests/release/check $(if $(TAG),-tag $(TAG))
 
-.PHONY: release-check
-release-check: ## Whether every module can be released; TAG=pkg/authn/v0.1.0 asks about one.
-	go run ./tests/release/check $(if $(TAG),-tag $(TAG))
-
 .PHONY: tidy
 tidy: ## Bring go.mod and go.sum of every module in order.
 	@for module in $(MODULES); do (cd "$$module" && GOWORK=off go mod tidy); done
