@@ -14,7 +14,10 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/shadowless/shadowless/internal/gobuild"
 )
 
 // SnippetFaults finds blocks of Go that are neither lines of the source nor
@@ -74,7 +77,7 @@ func newChecker(ctx context.Context, root, prelude string) (*checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the prelude: %w", err)
 	}
-	args := []string{"list", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}"}
+	args := slices.Concat([]string{"list"}, gobuild.Flags(), []string{"-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}"})
 	for _, i := range parsed.Imports {
 		args = append(args, strings.Trim(i.Path.Value, `"`))
 	}

@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/internal/devstack"
+	"github.com/shadowless/shadowless/internal/gobuild"
 	"github.com/shadowless/shadowless/tests/docs"
 )
 
@@ -25,7 +27,7 @@ func TestDocuments_CommandsRunAsTheyStandThere(t *testing.T) {
 	ctx := context.Background()
 	system := start(t, devstack.Promised)
 	bin := t.TempDir()
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(bin, "shadowless"), "../../cmd/shadowless").CombinedOutput() //nolint:gosec // this repository's own command
+	out, err := exec.CommandContext(ctx, "go", slices.Concat([]string{"build"}, gobuild.Flags(), []string{"-o", filepath.Join(bin, "shadowless"), "../../cmd/shadowless"})...).CombinedOutput() //nolint:gosec // this repository's own command
 	require.NoError(t, err, string(out))
 	documents, err := docs.Read("../..")
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/config"
 	"github.com/shadowless/shadowless/internal/devstack"
+	"github.com/shadowless/shadowless/internal/gobuild"
 	"github.com/shadowless/shadowless/internal/journey"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/services/identity-relay/api"
@@ -29,7 +31,7 @@ func TestUserData(t *testing.T) {
 	person, err := journey.SignIn(ctx, &system.Running, devstack.DemoUsers[0].Email, devstack.DemoUsers[0].Password)
 	require.NoError(t, err)
 	command := filepath.Join(t.TempDir(), "shadowless")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", command, "../../cmd/shadowless").CombinedOutput() //nolint:gosec // this repository's own command
+	out, err := exec.CommandContext(ctx, "go", slices.Concat([]string{"build"}, gobuild.Flags(), []string{"-o", command, "../../cmd/shadowless"})...).CombinedOutput() //nolint:gosec // this repository's own command
 	require.NoError(t, err, string(out))
 	run := func(into any, args ...string) error {
 		t.Helper()

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/shadowless/shadowless/internal/gobuild"
 )
 
 const (
@@ -53,7 +55,7 @@ func binary(t *testing.T) string {
 }
 
 func build(path string, flags ...string) error {
-	args := append(append([]string{"build"}, flags...), "-o", path, "./program")
+	args := slices.Concat([]string{"build"}, gobuild.Flags(), flags, []string{"-o", path, "./program"})
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil { //nolint:gosec // this repository's own command
 		return fmt.Errorf("%w: %s", err, out)
 	}
