@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,12 +23,15 @@ const day = 24 * time.Hour
 
 // keys answers as the database does: what was made before a time.
 type keys struct {
+	mu   sync.Mutex
 	made map[string]time.Time
 	plan map[string]string
 	down bool
 }
 
 func (k *keys) KeysFrom(_ context.Context, before time.Time, _ int) ([]store.OldKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.down {
 		return nil, errors.New("down")
 	}
@@ -38,6 +42,30 @@ func (k *keys) KeysFrom(_ context.Context, before time.Time, _ int) ([]store.Old
 		}
 	}
 	return list, nil
+}
+
+func (k *keys) change(fn func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fn()
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
 }
 
 // overdue is what an exporter would send.
@@ -71,7 +99,7 @@ func TestWatch_CountsAndNamesWhatIsTooOld(t *testing.T) {
 			Keys:  policy.KeyRules{MaxAge: 90 * day},
 			Plans: map[string]policy.Plan{"partner": {MaxKeyAge: 30 * day}, "patient": {MaxKeyAge: 365 * day}},
 		}
-		var log bytes.Buffer
+		var log lines
 		reader := sdkmetric.NewManualReader()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -89,13 +117,13 @@ func TestWatch_CountsAndNamesWhatIsTooOld(t *testing.T) {
 		require.NotContains(t, log.String(), "young")
 		require.NotContains(t, log.String(), "patient")
 
-		known.down = true
+		known.change(func() { known.down = true })
 		time.Sleep(time.Hour) // of the bubble's clock
 		synctest.Wait()
 		require.Equal(t, []int64{2}, overdue(t, reader), "what is not known is no good news")
 		require.Contains(t, log.String(), "could not be looked at")
 
-		known.down, known.made["old"], known.made["partner"] = false, now, now
+		known.change(func() { known.down, known.made["old"], known.made["partner"] = false, now, now })
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Equal(t, []int64{0}, overdue(t, reader), "rotated")
