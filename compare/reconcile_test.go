@@ -79,7 +79,7 @@ func TestReconcile_DeletesOnlyByAWholeList(t *testing.T) {
 	s.idp.cut = 2
 	s.idp.mu.Unlock()
 	_, err := r.Once(t.Context())
-	require.ErrorIs(t, err, users.ErrAnswer, "a list that ends early")
+	require.ErrorIs(t, err, users.ErrIncomplete, "a list that ends early")
 	s.idp.mu.Lock()
 	s.idp.cut = 0
 	s.idp.mu.Unlock()

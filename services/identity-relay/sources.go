@@ -11,7 +11,7 @@ import (
 	"github.com/shadowless/shadowless/internal/mesh"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/identity-relay/api"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
+	"github.com/shadowless/shadowless/services/identity-relay/autherapi"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/scim"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/source"

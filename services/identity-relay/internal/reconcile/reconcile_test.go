@@ -16,7 +16,7 @@ import (
 
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
 	"github.com/shadowless/shadowless/pkg/identity/participant"
-	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
+	"github.com/shadowless/shadowless/services/identity-relay/autherapi"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/authertest"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/reconcile"

@@ -1,6 +1,7 @@
 // Package autherapi reads users from Auther as an administrator: its list of
-// users and single users. Of what it is told it keeps the ID and whether the
-// user is banned, nothing else.
+// users and single users. Of what it is told the relay's Client keeps the ID and
+// whether the user is banned, nothing else; who keeps more says so with Each and
+// Lookup, as the archetype in compare/ does.
 package autherapi
 
 import (
@@ -63,7 +64,7 @@ type wireUser struct {
 
 func (c *Client) user(u wireUser) (userlist.User, error) {
 	if identity.CheckUserID(u.ID) != nil {
-		return userlist.User{}, fmt.Errorf("%w: a user without a usable ID", userlist.ErrAnswer)
+		return userlist.User{}, fmt.Errorf("%w: a user without a usable ID", ErrAnswer)
 	}
 	banned := u.Banned != nil && *u.Banned && (u.BanExpires == nil || u.BanExpires.After(c.config.Now()))
 	return userlist.User{ID: u.ID, Banned: banned}, nil
@@ -71,59 +72,84 @@ func (c *Client) user(u wireUser) (userlist.User, error) {
 
 // Each reads the whole list, page after page.
 func (c *Client) Each(ctx context.Context, fn func([]userlist.User) error) error {
+	return Each(ctx, c, func(page []wireUser) (err error) {
+		users := make([]userlist.User, len(page))
+		for i, u := range page {
+			if users[i], err = c.user(u); err != nil {
+				return fmt.Errorf("list users: %w", err)
+			}
+		}
+		return fn(users)
+	})
+}
+
+// Lookup asks about one user. found is false only after the answer 404
+// USER_NOT_FOUND; everything else that is not the user is an error.
+func (c *Client) Lookup(ctx context.Context, userID string) (u userlist.User, found bool, err error) {
+	wire, found, err := Lookup[wireUser](ctx, c, userID)
+	if err != nil || !found {
+		return userlist.User{}, false, err
+	}
+	u, err = c.user(wire)
+	return u, err == nil, err
+}
+
+var (
+	// ErrAnswer is returned for an answer that is neither what was asked for nor a
+	// plain "not found": it says nothing about any user.
+	ErrAnswer = userlist.ErrAnswer
+	// ErrIncomplete is returned by Each for a list that ends before its total.
+	ErrIncomplete = userlist.ErrIncomplete
+)
+
+// Each reads the whole list, page after page. U is what is kept of a user.
+func Each[U any](ctx context.Context, c *Client, fn func([]U) error) error {
 	for offset := 0; ; {
 		query := url.Values{
 			"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)},
 			"sortBy": {"createdAt"}, "sortDirection": {"asc"}, // new users come last and shift nobody
 		}
 		var page struct {
-			Users []wireUser `json:"users"`
-			Total *int       `json:"total"`
+			Users []U  `json:"users"`
+			Total *int `json:"total"`
 		}
 		status, err := c.get(ctx, "/api/auth/admin/list-users?"+query.Encode(), &page)
 		if err != nil {
 			return fmt.Errorf("list users: %w", err)
 		}
 		if status != http.StatusOK || page.Total == nil || page.Users == nil {
-			return fmt.Errorf("list users: %w: status %d", userlist.ErrAnswer, status)
+			return fmt.Errorf("list users: %w: status %d", ErrAnswer, status)
 		}
-		users := make([]userlist.User, len(page.Users))
-		for i, u := range page.Users {
-			if users[i], err = c.user(u); err != nil {
-				return fmt.Errorf("list users: %w", err)
-			}
-		}
-		if err := fn(users); err != nil {
+		if err := fn(page.Users); err != nil {
 			return err
 		}
-		offset += len(users)
+		offset += len(page.Users)
 		switch {
 		case offset >= *page.Total:
 			return nil
-		case len(users) == 0:
-			return fmt.Errorf("list users: %w: %d of %d", userlist.ErrIncomplete, offset, *page.Total)
+		case len(page.Users) == 0:
+			return fmt.Errorf("list users: %w: %d of %d", ErrIncomplete, offset, *page.Total)
 		}
 	}
 }
 
 // Lookup asks about one user. found is false only after the answer 404
 // USER_NOT_FOUND; everything else that is not the user is an error.
-func (c *Client) Lookup(ctx context.Context, userID string) (u userlist.User, found bool, err error) {
-	var answer struct {
-		wireUser
-		Code string `json:"code"`
+func Lookup[U any](ctx context.Context, c *Client, userID string) (u U, found bool, err error) {
+	var raw json.RawMessage
+	status, err := c.get(ctx, "/api/auth/admin/get-user?"+url.Values{"id": {userID}}.Encode(), &raw)
+	if err != nil {
+		return u, false, fmt.Errorf("look up a user: %w", err)
 	}
-	status, err := c.get(ctx, "/api/auth/admin/get-user?"+url.Values{"id": {userID}}.Encode(), &answer)
+	var answer struct{ ID, Code string }
+	_ = json.Unmarshal(raw, &answer) // what is no object has neither
 	switch {
-	case err != nil:
-		return userlist.User{}, false, fmt.Errorf("look up a user: %w", err)
 	case status == http.StatusNotFound && answer.Code == "USER_NOT_FOUND":
-		return userlist.User{}, false, nil
-	case status != http.StatusOK || answer.ID != userID:
-		return userlist.User{}, false, fmt.Errorf("look up a user: %w: status %d", userlist.ErrAnswer, status)
+		return u, false, nil
+	case status != http.StatusOK || answer.ID != userID || json.Unmarshal(raw, &u) != nil:
+		return u, false, fmt.Errorf("look up a user: %w: status %d", ErrAnswer, status)
 	}
-	u, err = c.user(answer.wireUser)
-	return u, err == nil, err
+	return u, true, nil
 }
 
 // get asks with the session, signs in where that is needed, and waits where it
@@ -156,7 +182,7 @@ func (c *Client) get(ctx context.Context, path string, into any) (status int, er
 			continue
 		}
 		if len(body) > 0 && json.Unmarshal(body, into) != nil && resp.StatusCode == http.StatusOK {
-			return 0, fmt.Errorf("%w: not the JSON that was promised", userlist.ErrAnswer)
+			return 0, fmt.Errorf("%w: not the JSON that was promised", ErrAnswer)
 		}
 		return resp.StatusCode, nil
 	}
@@ -212,7 +238,7 @@ func (c *Client) signIn(ctx context.Context) (session string, err error) {
 			}
 		}
 		if resp.StatusCode != http.StatusOK || len(cookies) == 0 {
-			return "", fmt.Errorf("%w: status %d", userlist.ErrAnswer, resp.StatusCode)
+			return "", fmt.Errorf("%w: status %d", ErrAnswer, resp.StatusCode)
 		}
 		return strings.Join(cookies, "; "), nil
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/shadowless/shadowless/services/identity-relay/internal/autherapi"
+	"github.com/shadowless/shadowless/services/identity-relay/autherapi"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/authertest"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/userlist"
 )
