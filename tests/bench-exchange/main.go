@@ -12,14 +12,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/shadowless/shadowless/internal/measure"
 	"github.com/shadowless/shadowless/internal/service"
 	tokenexchange "github.com/shadowless/shadowless/services/token-exchange"
 )
@@ -30,9 +29,6 @@ const (
 	serveMode = "serve"
 	floorMode = "floor"
 )
-
-// profileVariable names the file that the service's CPU profile goes to.
-const profileVariable = "BENCH_PROFILE"
 
 type options struct {
 	algorithms  []string
@@ -48,7 +44,7 @@ func main() {
 		switch os.Args[1] {
 		case serveMode:
 			os.Args = os.Args[:1]
-			service.Main(tokenexchange.Name, tokenexchange.Prefix, profiled)
+			service.Main(tokenexchange.Name, tokenexchange.Prefix, measure.Profiled(tokenexchange.Run))
 			return
 		case floorMode:
 			os.Args = os.Args[:1]
@@ -72,22 +68,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench-exchange:", err)
 		os.Exit(1)
 	}
-}
-
-// profiled is the service, with a CPU profile where one is wanted.
-func profiled(ctx context.Context, cfg tokenexchange.Config, log *slog.Logger) error {
-	if path := os.Getenv(profileVariable); path != "" {
-		file, err := os.Create(path)
-		if err != nil {
-			return fmt.Errorf("create the profile: %w", err)
-		}
-		defer file.Close() //nolint:errcheck // a profile that is cut off is seen to be
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return fmt.Errorf("start the profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
-	}
-	return tokenexchange.Run(ctx, cfg, log)
 }
 
 func run(ctx context.Context, o options) (err error) {

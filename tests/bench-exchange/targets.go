@@ -119,7 +119,7 @@ func (b *bench) startService(ctx context.Context, algorithm, profile string) (*t
 	}
 	environ := []string{
 		"LISTEN_ADDRESS=" + address, "NATS_URL=" + b.broker.ClientURL(), "TOKEN_EXCHANGE_ISSUER=" + issuer,
-		"TOKEN_EXCHANGE_SIGNING_ALGORITHM=" + algorithm, profileVariable + "=" + profile,
+		"TOKEN_EXCHANGE_SIGNING_ALGORITHM=" + algorithm, measure.ProfileVariable + "=" + profile,
 	}
 	for name, content := range map[string]string{
 		"DATABASE_URL_FILE": url, "MIGRATION_DATABASE_URL_FILE": migrator, "AUTHN_CONFIG_FILE": trust,

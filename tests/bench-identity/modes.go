@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/signal"
-	"runtime/pprof"
 	"syscall"
 
 	"github.com/shadowless/shadowless/internal/devstack"
+	"github.com/shadowless/shadowless/internal/measure"
 	"github.com/shadowless/shadowless/internal/service"
 	"github.com/shadowless/shadowless/services/billing"
 	"github.com/shadowless/shadowless/services/console"
@@ -33,30 +32,11 @@ func serve(name string) error {
 	case devstack.TokenExchange:
 		service.Main(tokenexchange.Name, tokenexchange.Prefix, tokenexchange.Run)
 	case devstack.IdentityRelay:
-		service.Main(devstack.IdentityRelay, identityrelay.Prefix, profiled)
+		service.Main(devstack.IdentityRelay, identityrelay.Prefix, measure.Profiled(identityrelay.Run))
 	case devstack.DevIDP:
 		service.Main(devstack.DevIDP, devidp.Prefix, devidp.Run)
 	}
 	return fmt.Errorf("there is no service %s", name)
-}
-
-// profileVariable names the file that the relay's CPU profile goes to.
-const profileVariable = "BENCH_PROFILE"
-
-// profiled is the relay, with a CPU profile where one is wanted.
-func profiled(ctx context.Context, cfg identityrelay.Config, log *slog.Logger) error {
-	if path := os.Getenv(profileVariable); path != "" {
-		file, err := os.Create(path)
-		if err != nil {
-			return fmt.Errorf("create the profile: %w", err)
-		}
-		defer file.Close() //nolint:errcheck // a profile that is cut off is seen to be
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return fmt.Errorf("start the profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
-	}
-	return identityrelay.Run(ctx, cfg, log)
 }
 
 // runStack is NATS, Postgres and everybody's environment, without any service.

@@ -132,7 +132,7 @@ func (s *system) overrides(service string) ([]string, error) {
 		"IDENTITY_RELAY_USER_LIST=scim", "IDENTITY_RELAY_SCIM_URL="+s.provider.url, "IDENTITY_RELAY_SCIM_BEARER_FILE="+s.provider.bearerFile,
 		"IDENTITY_RELAY_IDP_REQUESTS_PER_SECOND="+strconv.Itoa(idpRequestsPerSecond),
 		"IDENTITY_RELAY_ERASURES_PER_HOUR="+strconv.Itoa(erasuresPerHour),
-		"IDENTITY_RELAY_RECONCILE_INTERVAL=0s", profileVariable+"="+s.profile,
+		"IDENTITY_RELAY_RECONCILE_INTERVAL=0s", measure.ProfileVariable+"="+s.profile,
 	), nil
 }
 
