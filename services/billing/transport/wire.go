@@ -7,6 +7,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/etag"
 	"github.com/shadowless/shadowless/internal/idempotency"
+	"github.com/shadowless/shadowless/internal/kit"
 	"github.com/shadowless/shadowless/internal/page"
 	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/pkg/identity"
@@ -40,7 +41,7 @@ func (l *listRequest) Bind(r *http.Request) (err error) {
 type readRequest struct{ ID uuid.UUID }
 
 func (q *readRequest) Bind(r *http.Request) (err error) {
-	q.ID, err = pathID(r)
+	q.ID, err = kit.PathID(r, domain.ErrNotFound)
 	return err
 }
 
@@ -52,7 +53,7 @@ type moveRequest struct {
 }
 
 func (q *moveRequest) Bind(r *http.Request) (err error) {
-	if q.id, err = pathID(r); err != nil {
+	if q.id, err = kit.PathID(r, domain.ErrNotFound); err != nil {
 		return err
 	}
 	if q.key, err = idempotency.FromRequest(r); err != nil {
@@ -64,16 +65,6 @@ func (q *moveRequest) Bind(r *http.Request) (err error) {
 
 func (q *moveRequest) move() domain.Move {
 	return domain.Move{InvoiceID: q.id, AmountMinor: q.AmountMinor, Key: q.key, IfVersion: q.version}
-}
-
-// pathID reads {id}. What is no UUID names nothing.
-func pathID(r *http.Request) (uuid.UUID, error) {
-	raw := r.PathValue("id")
-	id, err := uuid.Parse(raw)
-	if err != nil || id.String() != raw {
-		return uuid.Nil, domain.ErrNotFound
-	}
-	return id, nil
 }
 
 type invoiceAnswer struct{ api.Invoice }

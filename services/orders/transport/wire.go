@@ -7,6 +7,7 @@ import (
 
 	"github.com/shadowless/shadowless/internal/etag"
 	"github.com/shadowless/shadowless/internal/idempotency"
+	"github.com/shadowless/shadowless/internal/kit"
 	"github.com/shadowless/shadowless/internal/page"
 	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/internal/userids"
@@ -77,7 +78,7 @@ func pathUserID(r *http.Request) (string, error) {
 type readRequest struct{ ID uuid.UUID }
 
 func (q *readRequest) Bind(r *http.Request) (err error) {
-	q.ID, err = pathID(r)
+	q.ID, err = kit.PathID(r, domain.ErrNotFound)
 	return err
 }
 
@@ -87,21 +88,11 @@ type cancelRequest struct {
 }
 
 func (q *cancelRequest) Bind(r *http.Request) (err error) {
-	if q.id, err = pathID(r); err != nil {
+	if q.id, err = kit.PathID(r, domain.ErrNotFound); err != nil {
 		return err
 	}
 	q.version, err = etag.IfMatch(r)
 	return err
-}
-
-// pathID reads {id}. What is no UUID names nothing.
-func pathID(r *http.Request) (uuid.UUID, error) {
-	raw := r.PathValue("id")
-	id, err := uuid.Parse(raw)
-	if err != nil || id.String() != raw {
-		return uuid.Nil, domain.ErrNotFound
-	}
-	return id, nil
 }
 
 type orderAnswer struct{ api.Order }

@@ -72,10 +72,8 @@ type paging struct {
 
 // Bind reads the path.
 func (q *paging) Bind(r *http.Request) (err error) {
-	if q.id, err = uuid.Parse(r.PathValue("id")); err != nil {
-		return problem.ErrNotFound
-	}
-	return nil
+	q.id, err = kit.PathID(r, problem.ErrNotFound)
+	return err
 }
 
 // Validate reads the user ID.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/shadowless/shadowless/internal/kit"
 	"github.com/shadowless/shadowless/internal/problem"
 	"github.com/shadowless/shadowless/internal/userids"
 	"github.com/shadowless/shadowless/pkg/authn"
@@ -22,10 +23,8 @@ const (
 type byID struct{ id uuid.UUID }
 
 func (q *byID) Bind(r *http.Request) (err error) {
-	if q.id, err = uuid.Parse(r.PathValue("id")); err != nil {
-		return problem.ErrNotFound
-	}
-	return nil
+	q.id, err = kit.PathID(r, problem.ErrNotFound)
+	return err
 }
 
 type listErasures struct {

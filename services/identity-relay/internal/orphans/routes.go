@@ -45,10 +45,8 @@ func (a *Auditor) Register(m *access.Mux) {
 type byID struct{ id uuid.UUID }
 
 func (q *byID) Bind(r *http.Request) (err error) {
-	if q.id, err = uuid.Parse(r.PathValue("id")); err != nil {
-		return problem.ErrNotFound
-	}
-	return nil
+	q.id, err = kit.PathID(r, problem.ErrNotFound)
+	return err
 }
 
 type resuming struct {

@@ -73,10 +73,8 @@ type byID struct{ id uuid.UUID }
 
 // Bind reads the path.
 func (q *byID) Bind(r *http.Request) (err error) {
-	if q.id, err = uuid.Parse(r.PathValue("id")); err != nil {
-		return problem.ErrNotFound
-	}
-	return nil
+	q.id, err = kit.PathID(r, problem.ErrNotFound)
+	return err
 }
 
 type listing struct{ open bool }
