@@ -20,7 +20,7 @@ ends with the same check:
 
 - **nothing lost**: every order that was accepted has its invoice, every payment and cancelation arrived at the other side;
   every webhook that was answered 204 is an event, applied by its consumers, every revocation is in the bucket; no outbox,
-  stream or queue holds anything back and no message became a dead letter;
+  stream or queue holds anything back, and every dead letter is of a message that was erased with its user;
 - **nothing applied twice**: as many orders as were accepted, however often each was sent; one invoice an order, each step
   booked once in the ledger; one event a webhook, one inbox row a consumer;
 - **all erasures complete**: one for each deleted user, answered by every participant, certified; a scan of every database,
