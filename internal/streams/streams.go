@@ -5,6 +5,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -100,10 +101,36 @@ func declared(replicas int) []jetstream.StreamConfig {
 	}
 }
 
+// A server that has just deleted a stream may refuse one of the same name for a
+// moment, while it clears away the files (JSStreamStoreFailedF, seen with
+// nats-server 2.15 in one of some hundred runs).
+const (
+	storeFailed jetstream.ErrorCode = 10049
+	clearing                        = 5 * time.Second
+	askAgain                        = 20 * time.Millisecond
+)
+
+// made asks again while the server is clearing away.
+func made(ctx context.Context, create func() error) error {
+	deadline := time.Now().Add(clearing)
+	for {
+		err := create()
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) || refused.ErrorCode != storeFailed || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(askAgain):
+		}
+	}
+}
+
 // Apply declares everything, again and again with the same result.
 func Apply(ctx context.Context, js jetstream.JetStream, replicas int) error {
 	for _, cfg := range declared(replicas) {
-		if _, err := js.CreateOrUpdateStream(ctx, cfg); err != nil {
+		if err := made(ctx, func() error { _, err := js.CreateOrUpdateStream(ctx, cfg); return err }); err != nil {
 			return fmt.Errorf("stream %s: %w", cfg.Name, err)
 		}
 	}
@@ -120,7 +147,7 @@ func Apply(ctx context.Context, js jetstream.JetStream, replicas int) error {
 		{Bucket: Revocations, TTL: RevocationTTL, History: 1, Storage: jetstream.FileStorage, Replicas: replicas},
 		{Bucket: KeySets, History: 1, Storage: jetstream.FileStorage, Replicas: replicas},
 	} {
-		if _, err := js.CreateOrUpdateKeyValue(ctx, cfg); err != nil {
+		if err := made(ctx, func() error { _, err := js.CreateOrUpdateKeyValue(ctx, cfg); return err }); err != nil {
 			return fmt.Errorf("bucket %s: %w", cfg.Bucket, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/pkg/authn"
@@ -37,9 +38,11 @@ func setup(t *testing.T) *world {
 
 func (w *world) createBucket() {
 	w.t.Helper()
-	var err error
-	w.kv, err = w.broker.JetStream.CreateKeyValue(context.Background(), jetstream.KeyValueConfig{Bucket: revocation.DefaultBucket, TTL: ttl, History: 1})
-	require.NoError(w.t, err)
+	require.EventuallyWithT(w.t, func(c *assert.CollectT) { // a server that has just deleted one of that name may refuse for a moment
+		var err error
+		w.kv, err = w.broker.JetStream.CreateKeyValue(context.Background(), jetstream.KeyValueConfig{Bucket: revocation.DefaultBucket, TTL: ttl, History: 1})
+		require.NoError(c, err)
+	}, within, every)
 }
 
 func (w *world) put(rs ...authn.Revocation) {
