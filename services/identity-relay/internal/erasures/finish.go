@@ -122,6 +122,11 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 // RemoveMessage overwrites an event's message in the stream and reports whether
 // it was there. It looks before it deletes: the message may have aged out, and a
 // stream that was lost and made anew holds another user's event at that place.
+//
+// The server writes the message's block of up to 8 MB anew and syncs it, unless its
+// store is encrypted (nats-server 2.15, msgBlock.eraseMsg). A plain deletion leaves
+// the bytes there until the block is full and its last message has aged out, which
+// without much traffic is months.
 func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, sequence uint64) (deleted bool, err error) {
 	m, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
