@@ -20,12 +20,12 @@ func reconciliation(ctx context.Context, s *system, r *report, c *constants) err
 	if err := s.start(ctx, allServices...); err != nil {
 		return err
 	}
-	d, err := s.databases(ctx, devstack.Orders, devstack.IdentityRelay)
+	d, err := s.databases(ctx, devstack.Orders, devstack.DevIDP)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	if err := s.listOthers(ctx, d[devstack.IdentityRelay]); err != nil {
+	if err := s.listOthers(ctx, d[devstack.DevIDP]); err != nil {
 		return err
 	}
 	if err := seed(ctx, d[devstack.Orders], devstack.Orders, "usr_", 0, s.population-1, 1); err != nil {
@@ -88,16 +88,16 @@ func reconciliation(ctx context.Context, s *system, r *report, c *constants) err
 	return nil
 }
 
-// listOthers puts users whom the relay has heard of otherwise onto the list.
-func (s *system) listOthers(ctx context.Context, relay *pgxpool.Pool) error {
-	rows, err := relay.Query(ctx, `SELECT DISTINCT user_id FROM events
-		WHERE user_id NOT LIKE 'usr_%' AND user_id NOT LIKE 'gone_%' AND user_id NOT LIKE 'erased:%'`)
+// listOthers puts the development IdP's own accounts onto the list: the services
+// hear of them by webhook, perhaps only after this began.
+func (s *system) listOthers(ctx context.Context, idp *pgxpool.Pool) error {
+	rows, err := idp.Query(ctx, `SELECT id FROM users`)
 	if err != nil {
-		return fmt.Errorf("read the relay's users: %w", err)
+		return fmt.Errorf("read the development IdP's users: %w", err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		return fmt.Errorf("read the relay's users: %w", err)
+		return fmt.Errorf("read the development IdP's users: %w", err)
 	}
 	s.provider.also(ids)
 	return nil
