@@ -2,6 +2,12 @@
 // identity events, and answers "every user with admin on org X". Take it where
 // administrators ask that often; to decide a request nobody needs it, because
 // the caller's token says what the caller may do.
+//
+// It knows what the events tell, and no more. They name no tenant, because the
+// identity provider's webhooks name none: grants of one relation to one entity in
+// two tenants are one row here, and the end of one of them ends it. They tell of
+// users and of who is in which group, not of what a group was granted. And they
+// begin when the durable does: see [Projection.Load].
 package whohas
 
 import (
@@ -71,19 +77,50 @@ func (p *Projection) apply(ctx context.Context, tx pgx.Tx, e identity.Event, c i
 	if !known || c.EntityType == "" || c.Relation == "" {
 		return nil
 	}
-	err := p.tombstones.Refuse(ctx, tx, e.UserID)
-	if errors.Is(err, participant.ErrErased) {
-		return nil
-	}
-	if err != nil {
+	if erased, err := p.erased(ctx, tx, e.UserID); err != nil || erased {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO access AS a (entity_type, entity_id, relation, user_id, held, version) VALUES ($1, $2, $3, $4, $5, $6)
+	_, err := tx.Exec(ctx, `INSERT INTO access AS a (entity_type, entity_id, relation, user_id, held, version) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (entity_type, entity_id, relation, user_id) DO UPDATE SET held = EXCLUDED.held, version = EXCLUDED.version
 		WHERE a.version < EXCLUDED.version`,
 		c.EntityType, c.EntityID, c.Relation, e.UserID, holds, int64(e.Version)) //nolint:gosec // identity.Decode bounds it
 	if err != nil {
 		return fmt.Errorf("apply a change of access: %w", err)
+	}
+	return nil
+}
+
+func (p *Projection) erased(ctx context.Context, tx pgx.Tx, userID string) (bool, error) {
+	err := p.tombstones.Refuse(ctx, tx, userID)
+	if errors.Is(err, participant.ErrErased) {
+		return true, nil
+	}
+	return false, err
+}
+
+// Grant is one that the identity provider lists.
+type Grant struct {
+	EntityType, EntityID, Relation, UserID string
+}
+
+// Load adds the grants that are older than the events which the durable gets.
+// Declare the durable first and take the provider's list then: of what changes in
+// between there is an event, and every event wins over the list. Loading a list
+// again does no harm, but does not take away what is missing from it.
+func (p *Projection) Load(ctx context.Context, list []Grant) error {
+	for _, g := range list {
+		// A transaction each: erasures wait for whoever writes.
+		err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+			if erased, err := p.erased(ctx, tx, g.UserID); err != nil || erased {
+				return err
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO access (entity_type, entity_id, relation, user_id, held, version) VALUES ($1, $2, $3, $4, true, 0)
+				ON CONFLICT (entity_type, entity_id, relation, user_id) DO NOTHING`, g.EntityType, g.EntityID, g.Relation, g.UserID)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("load a grant: %w", err)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 -- +goose Up
 -- What identity events told of who has which relation to what. It answers an
--- administrator's questions and enforces nothing: tokens do.
+-- administrator's questions and enforces nothing: tokens do. There is no tenant
+-- in the key, because the events name none.
 CREATE TABLE access (
     entity_type text             NOT NULL CHECK (octet_length(entity_type) BETWEEN 1 AND 255),
     entity_id   text             NOT NULL CHECK (octet_length(entity_id) <= 255),
