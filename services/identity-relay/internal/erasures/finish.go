@@ -11,15 +11,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// finish does the last steps of an erasure. Each is repeatable, so a crash
-// between two of them only delays the certificate.
-func (w *Worker) finish(ctx context.Context, id uuid.UUID) error {
+// finish does the last steps of an erasure and reports whether it got to the end.
+// Each is repeatable, so a crash between two of them only delays the certificate.
+func (w *Worker) finish(ctx context.Context, id uuid.UUID) (ended bool, err error) {
 	sealed, err := w.seal(ctx, id)
 	if err != nil || !sealed {
-		return err
+		return false, err
 	}
 	if err := w.removeMessages(ctx, id); err != nil {
-		return err
+		return false, err
 	}
 	return w.complete(ctx, id)
 }
@@ -144,9 +144,9 @@ func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, s
 	return true, nil
 }
 
-func (w *Worker) complete(ctx context.Context, id uuid.UUID) error {
+func (w *Worker) complete(ctx context.Context, id uuid.UUID) (ended bool, err error) {
 	at := w.Settings.Now().UTC().Truncate(time.Microsecond)
-	err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE id = $1 FOR UPDATE`, id); err != nil {
 			return fmt.Errorf("lock erasure: %w", err)
 		}
@@ -163,12 +163,13 @@ func (w *Worker) complete(ctx context.Context, id uuid.UUID) error {
 			return nil // published in the meantime; the next pass deletes it
 		}
 		d.State, d.CompletedAt = Complete, &at
+		ended = true
 		return w.certify(ctx, tx, d, at)
 	})
 	if err != nil {
-		return fmt.Errorf("complete erasure: %w", err)
+		return false, fmt.Errorf("complete erasure: %w", err)
 	}
-	return nil
+	return ended, nil
 }
 
 // certify writes the next edition of the certificate.

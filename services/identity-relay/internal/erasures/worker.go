@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,7 +63,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var toldLate time.Time
 	failing := false
 	for {
-		err := w.pass(ctx)
+		more, err := w.pass(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -74,6 +75,9 @@ func (w *Worker) Run(ctx context.Context) error {
 			toldLate = time.Now()
 			w.tellLate(ctx)
 		}
+		if more && err == nil {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -83,43 +87,53 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-func (w *Worker) pass(ctx context.Context) error {
-	if err := w.requestDue(ctx); err != nil {
-		return err
+// pass moves on what can be moved on, a batch of each kind, so that many
+// deletions do not keep those from their end that have all answers. It reports
+// whether a batch was full.
+func (w *Worker) pass(ctx context.Context) (more bool, err error) {
+	due, err := w.requestDue(ctx)
+	if err != nil {
+		return false, err
 	}
 	answered, err := w.answered(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	again := w.certifyAgain(ctx)
-	failed := make([]error, len(answered))
+	failed, ended := make([]error, len(answered)), make([]bool, len(answered))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i, id := range answered {
 		group.Go(func() error {
-			failed[i] = w.finish(ctx, id) // one that fails must not hold up the others
+			ended[i], failed[i] = w.finish(ctx, id) // one that fails must not hold up the others
 			return nil
 		})
 	}
-	_ = group.Wait() // none of them fails the group
-	return errors.Join(append(failed, again)...)
+	_ = group.Wait()                                                   // none of them fails the group
+	full := len(answered) == stepBatch && slices.Contains(ended, true) // those that wait for the stream wait for the next tick
+	return due || full, errors.Join(append(failed, again)...)
 }
 
-// requestDue asks the participants of every erasure whose grace is over.
-func (w *Worker) requestDue(ctx context.Context) error {
+// requestDue asks the participants of erasures whose grace is over, and reports
+// whether there may be more of them.
+func (w *Worker) requestDue(ctx context.Context) (more bool, err error) {
+	full := make([]bool, atOnce)
 	group, ctx := errgroup.WithContext(ctx)
-	for range atOnce {
+	for i := range full {
 		group.Go(func() error {
-			for {
-				more, err := w.requestOne(ctx)
-				if err != nil || !more {
+			for range stepBatch / atOnce {
+				found, err := w.requestOne(ctx)
+				if err != nil || !found {
 					return err
 				}
 				w.OnAppend()
 			}
+			full[i] = true
+			return nil
 		})
 	}
-	return group.Wait()
+	err = group.Wait()
+	return slices.Contains(full, true), err
 }
 
 func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {

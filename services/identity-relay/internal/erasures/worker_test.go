@@ -1,0 +1,56 @@
+package erasures_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shadowless/shadowless/pkg/identity/identitytest"
+	"github.com/shadowless/shadowless/pkg/identity/participant"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
+)
+
+// With thousands of deletions on their way, one that everybody has answered
+// ends after the first batch of them.
+func TestRun_ManyDeletionsDoNotKeepTheAnsweredOnesFromTheirEnd(t *testing.T) {
+	t.Parallel()
+	const due, batch = 300, 100
+	db := identitytest.Postgres(t, schema.Sets()...)
+	require.NoError(t, erasures.Register(t.Context(), db.Pool, []erasures.Participant{{Name: "orders"}}))
+	answered := uuid.New()
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO erasures (id, user_id, user_hash, hash_key_id, source, state, opened_at, requested_at, grace_until)
+		VALUES ($1, 'answered', $2, 'k1', 'auther', 'requested', now(), now(), now())`, answered, make([]byte, 32))
+	require.NoError(t, err)
+	receipt, err := json.Marshal(participant.Receipt{ErasureID: answered.String(), Participant: "orders"})
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO erasure_participants (erasure_id, participant, receipt, answered_at)
+		VALUES ($1, 'orders', $2, now()), ($1, 'identity-relay', NULL, NULL)`, answered, receipt)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO erasures (id, user_id, user_hash, hash_key_id, source, state, opened_at, grace_until)
+		SELECT gen_random_uuid(), 'due ' || n, decode(lpad(n::text, 64, '0'), 'hex'), 'k1', 'auther', 'grace', now(), now() FROM generate_series(1, $1::int) n`, due)
+	require.NoError(t, err)
+
+	var asked atomic.Int64
+	state := make(chan erasures.State, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	worker := erasures.NewWorker(erasures.Worker{Pool: db.Pool, Settings: settings(t), Log: slog.New(slog.DiscardHandler), OnAppend: func() {
+		if asked.Add(1) == batch+1 {
+			e, err := erasures.Get(ctx, db.Pool, answered)
+			if err != nil {
+				t.Error(err)
+			}
+			state <- e.State
+		}
+	}})
+	done := make(chan error, 1)
+	go func() { done <- worker.Run(ctx) }()
+	require.Equal(t, erasures.Complete, <-state)
+	cancel()
+	require.NoError(t, <-done)
+}
