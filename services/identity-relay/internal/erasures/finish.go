@@ -187,9 +187,10 @@ func (w *Worker) certify(ctx context.Context, tx pgx.Tx, d Detail, at time.Time)
 }
 
 // certifyAgain issues certificates anew whose erasures were added to since: the
-// retention of rows ended, somebody answered late, the user was readmitted.
-func (w *Worker) certifyAgain(ctx context.Context) error {
-	for {
+// retention of rows ended, somebody answered late, the user was readmitted. It
+// reports whether there may be more of them.
+func (w *Worker) certifyAgain(ctx context.Context) (more bool, err error) {
+	for range stepBatch {
 		found := false
 		err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
 			var id uuid.UUID
@@ -208,7 +209,8 @@ func (w *Worker) certifyAgain(ctx context.Context) error {
 			return w.certify(ctx, tx, d, w.Settings.Now().UTC().Truncate(time.Microsecond))
 		})
 		if err != nil || !found {
-			return err
+			return false, err
 		}
 	}
+	return true, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,71 +90,80 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // pass moves on what can be moved on, a batch of each kind, so that many
-// deletions do not keep those from their end that have all answers. It reports
-// whether a batch was full.
+// deletions do not keep those from their end that have all answers. What fails
+// holds up nothing else. It reports whether a batch was full.
 func (w *Worker) pass(ctx context.Context) (more bool, err error) {
-	due, err := w.requestDue(ctx)
-	if err != nil {
-		return false, err
-	}
+	due, failed := w.requestDue(ctx)
+	outdated, err := w.certifyAgain(ctx)
+	failed = append(failed, err)
 	answered, err := w.answered(ctx)
-	if err != nil {
-		return false, err
-	}
-	again := w.certifyAgain(ctx)
-	failed, ended := make([]error, len(answered)), make([]bool, len(answered))
+	failed = append(failed, err)
+	unfinished, ended := make([]error, len(answered)), make([]bool, len(answered))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i, id := range answered {
 		group.Go(func() error {
-			ended[i], failed[i] = w.finish(ctx, id) // one that fails must not hold up the others
+			ended[i], unfinished[i] = w.finish(ctx, id)
 			return nil
 		})
 	}
 	_ = group.Wait()                                                   // none of them fails the group
 	full := len(answered) == stepBatch && slices.Contains(ended, true) // those that wait for the stream wait for the next tick
-	return due || full, errors.Join(append(failed, again)...)
+	return due || outdated || full, errors.Join(append(failed, unfinished...)...)
 }
 
 // requestDue asks the participants of erasures whose grace is over, and reports
 // whether there may be more of them.
-func (w *Worker) requestDue(ctx context.Context) (more bool, err error) {
-	full := make([]bool, atOnce)
-	group, ctx := errgroup.WithContext(ctx)
-	for i := range full {
+func (w *Worker) requestDue(ctx context.Context) (more bool, failed []error) {
+	var mu sync.Mutex
+	except := []uuid.UUID{} // failed ones are tried once in a pass
+	var full atomic.Bool
+	var group errgroup.Group
+	for range atOnce {
 		group.Go(func() error {
 			for range stepBatch / atOnce {
-				found, err := w.requestOne(ctx)
-				if err != nil || !found {
-					return err
+				mu.Lock()
+				others := slices.Clone(except)
+				mu.Unlock()
+				id, err := w.requestOne(ctx, others)
+				if err != nil {
+					mu.Lock()
+					failed, except = append(failed, err), append(except, id)
+					mu.Unlock()
 				}
-				w.OnAppend()
+				switch {
+				case id == uuid.Nil:
+					return nil
+				case err == nil:
+					w.OnAppend()
+				}
 			}
-			full[i] = true
+			full.Store(true)
 			return nil
 		})
 	}
-	err = group.Wait()
-	return slices.Contains(full, true), err
+	_ = group.Wait() // none of them fails the group
+	return full.Load(), failed
 }
 
-func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
+// requestOne asks for the erasure that has been due for longest, but for some,
+// and returns its ID, also where that fails.
+func (w *Worker) requestOne(ctx context.Context, except []uuid.UUID) (id uuid.UUID, err error) {
 	now := w.Settings.Now().UTC()
 	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
-		var id uuid.UUID
 		var userID string
 		err := tx.QueryRow(ctx, `SELECT id, user_id FROM erasures WHERE state = 'grace' AND grace_until <= $1
 			AND ($2 OR checked_at IS NOT NULL OR grace_until <= opened_at)
 			-- What is on its way to this ID must arrive first.
 			AND NOT EXISTS (SELECT FROM rekeying_users u WHERE u.user_id = erasures.user_id)
-			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now, w.Lookup == nil).Scan(&id, &userID)
+			AND NOT id = ANY($3::uuid[])
+			ORDER BY grace_until LIMIT 1 FOR UPDATE SKIP LOCKED`, now, w.Lookup == nil, except).Scan(&id, &userID)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read an erasure that is due: %w", err)
 		}
-		found = true
 		_, err = tx.Exec(ctx, `INSERT INTO erasure_participants (erasure_id, participant)
 			SELECT $1, name FROM participants WHERE retired_at IS NULL AND since <= $2`, id, now)
 		if err != nil {
@@ -166,10 +177,13 @@ func (w *Worker) requestOne(ctx context.Context) (found bool, err error) {
 		_, err = ask(ctx, tx, id, userID, now)
 		return err
 	})
-	if err != nil {
-		return false, fmt.Errorf("request erasure: %w", err)
+	switch {
+	case err != nil && id != uuid.Nil:
+		return id, fmt.Errorf("request erasure %s: %w", id, err)
+	case err != nil:
+		return id, fmt.Errorf("request an erasure: %w", err)
 	}
-	return found, nil
+	return id, nil
 }
 
 // answered lists erasures for which only the relay's own part may be missing.

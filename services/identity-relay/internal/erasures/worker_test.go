@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -53,4 +54,42 @@ func TestRun_ManyDeletionsDoNotKeepTheAnsweredOnesFromTheirEnd(t *testing.T) {
 	require.Equal(t, erasures.Complete, <-state)
 	cancel()
 	require.NoError(t, <-done)
+}
+
+// One that cannot be requested holds up neither those that came after it nor
+// those that have all answers.
+func TestRun_OneThatFailsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	const due = 20
+	db := identitytest.Postgres(t, schema.Sets()...)
+	require.NoError(t, erasures.Register(t.Context(), db.Pool, []erasures.Participant{{Name: "orders"}}))
+	_, err := db.Pool.Exec(t.Context(), `INSERT INTO erasures (id, user_id, user_hash, hash_key_id, source, state, opened_at, requested_at, grace_until)
+		SELECT gen_random_uuid(), 'user ' || n, decode(lpad(n::text, 64, '0'), 'hex'), 'k1', 'auther', CASE n WHEN 0 THEN 'requested' ELSE 'grace' END,
+			now(), now(), now() - interval '1 minute' + n * interval '1 millisecond' FROM generate_series(0, $1::int) n`, due)
+	require.NoError(t, err)
+	// Nobody but the relay must answer the first. The second is the oldest that
+	// is due, and what its request would write is there already.
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO erasure_participants (erasure_id, participant)
+		SELECT id, 'identity-relay' FROM erasures WHERE user_id IN ('user 0', 'user 1')`)
+	require.NoError(t, err)
+	logged := make(chan string, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	worker := erasures.NewWorker(erasures.Worker{
+		Pool: db.Pool, Settings: settings(t), OnAppend: func() {}, Log: slog.New(slog.NewTextHandler(writer(logged), nil)),
+	})
+	done := make(chan error, 1)
+	go func() { done <- worker.Run(ctx) }()
+	require.Eventually(t, func() bool {
+		var requested, complete int
+		err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE state = 'requested'), count(*) FILTER (WHERE state = 'complete')
+			FROM erasures`).Scan(&requested, &complete)
+		return err == nil && requested == due-1 && complete == 1
+	}, 10*time.Second, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done)
+	var failing string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT id::text FROM erasures WHERE state = 'grace'`).Scan(&failing))
+	line := <-logged
+	require.Contains(t, line, "request erasure "+failing+": note who must answer")
+	require.NotContains(t, line, "user 1")
 }
