@@ -82,7 +82,7 @@ func (w *Worker) checkOne(ctx context.Context) (found bool, err error) {
 }
 
 func (w *Worker) rescue(ctx context.Context, id uuid.UUID, userID string, lookedUpAt time.Time) error {
-	err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+	err := w.transact(ctx, func(tx pgx.Tx) error {
 		_, err := Withdraw(ctx, tx, w.Settings, userID, lookedUpAt, Reappeared)
 		return err
 	})

@@ -42,7 +42,7 @@ func LockUser(ctx context.Context, tx pgx.Tx, userID string, exclusive bool) err
 // It reports false while an event of the user is not published yet: until then
 // nobody knows which message to delete.
 func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error) {
-	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+	err = w.transact(ctx, func(tx pgx.Tx) error {
 		var userID string
 		var answered bool
 		err := tx.QueryRow(ctx, `SELECT e.user_id, p.receipt IS NOT NULL FROM erasures e
@@ -146,7 +146,7 @@ func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, s
 
 func (w *Worker) complete(ctx context.Context, id uuid.UUID) (ended bool, err error) {
 	at := w.Settings.Now().UTC().Truncate(time.Microsecond)
-	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+	err = w.transact(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE id = $1 FOR UPDATE`, id); err != nil {
 			return fmt.Errorf("lock erasure: %w", err)
 		}
@@ -192,7 +192,7 @@ func (w *Worker) certify(ctx context.Context, tx pgx.Tx, d Detail, at time.Time)
 func (w *Worker) certifyAgain(ctx context.Context) (more bool, err error) {
 	for range stepBatch {
 		found := false
-		err := pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+		err := w.transact(ctx, func(tx pgx.Tx) error {
 			var id uuid.UUID
 			err := tx.QueryRow(ctx, `SELECT id FROM erasures WHERE outdated AND state = 'complete' LIMIT 1 FOR UPDATE SKIP LOCKED`).Scan(&id)
 			if errors.Is(err, pgx.ErrNoRows) {

@@ -150,7 +150,7 @@ func (w *Worker) requestDue(ctx context.Context) (more bool, failed []error) {
 // and returns its ID, also where that fails.
 func (w *Worker) requestOne(ctx context.Context, except []uuid.UUID) (id uuid.UUID, err error) {
 	now := w.Settings.Now().UTC()
-	err = pgx.BeginFunc(ctx, w.Pool, func(tx pgx.Tx) error {
+	err = w.transact(ctx, func(tx pgx.Tx) error {
 		var userID string
 		err := tx.QueryRow(ctx, `SELECT id, user_id FROM erasures WHERE state = 'grace' AND grace_until <= $1
 			AND ($2 OR checked_at IS NOT NULL OR grace_until <= opened_at)
@@ -184,6 +184,12 @@ func (w *Worker) requestOne(ctx context.Context, except []uuid.UUID) (id uuid.UU
 		return id, fmt.Errorf("request an erasure: %w", err)
 	}
 	return id, nil
+}
+
+// transact runs fn in a transaction: READ COMMITTED, because what is read after
+// waiting for a lock must be newer than the lock.
+func (w *Worker) transact(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, w.Pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
 // answered lists erasures for which only the relay's own part may be missing.

@@ -1,0 +1,78 @@
+package erasures_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/shadowless/shadowless/pkg/identity/identitytest"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
+)
+
+// run starts a worker; stop ends it and returns what it logged.
+func run(t *testing.T, w erasures.Worker) (stop func() []string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	logged := make(chan string, 1000)
+	w.OnAppend, w.Log = func() {}, slog.New(slog.NewTextHandler(writer(logged), nil))
+	done := make(chan error, 1)
+	go func() { done <- erasures.NewWorker(w).Run(ctx) }()
+	return func() (lines []string) {
+		cancel()
+		require.NoError(t, <-done)
+		close(logged)
+		for line := range logged {
+			lines = append(lines, line)
+		}
+		return lines
+	}
+}
+
+func reaches(t *testing.T, db *identitytest.Database, state string, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var there int
+		err := db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM erasures WHERE state = $1 AND NOT outdated`, state).Scan(&there)
+		return err == nil && there == n
+	}, 10*time.Second, 10*time.Millisecond, "%d erasures %s", n, state)
+}
+
+// Whatever the database's default is: the publisher notes the place of an event
+// of the user just before the relay erases its own rows.
+func TestRun_SeesWhatWasCommittedWhileItWaited(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	cfg, err := pgxpool.ParseConfig(db.URL)
+	require.NoError(t, err)
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	defer pool.Close()
+	id := uuid.New()
+	for _, statement := range []string{
+		`INSERT INTO erasures (id, user_id, user_hash, hash_key_id, source, state, opened_at, requested_at, grace_until)
+			VALUES ($1, 'u1', decode(repeat('00', 32), 'hex'), 'k1', 'auther', 'requested', now(), now(), now())`,
+		`INSERT INTO erasure_participants (erasure_id, participant) VALUES ($1, 'identity-relay')`,
+		`INSERT INTO events (version, id, source, type, user_id, occurred_at, stream_sequence, removed_at)
+			VALUES (1, $1, 'auther', 'user.created', 'u1', now(), 1, now())`,
+	} {
+		_, err := db.Pool.Exec(t.Context(), statement, id)
+		require.NoError(t, err)
+	}
+	publishing, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer publishing.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // after the commit it does nothing
+	_, err = publishing.Exec(t.Context(), `UPDATE events SET stream_sequence = 2`)
+	require.NoError(t, err)
+	stop := run(t, erasures.Worker{Pool: pool, Settings: settings(t)})
+	waitsFor(t, db, publishing, "row")
+	require.NoError(t, publishing.Commit(t.Context()))
+	reaches(t, db, "complete", 1)
+	require.Empty(t, stop())
+}
