@@ -35,6 +35,7 @@ var sections = []struct{ file, title string }{
 	{"permission_test.go", "Who may what"},
 	{"token_test.go", "Tokens and keys"},
 	{"access_test.go", "Cutting off and finding out"},
+	{"personal_test.go", "Personal data"},
 	{"event_test.go", "Events and webhooks"},
 }
 
