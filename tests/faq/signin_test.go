@@ -1,18 +1,19 @@
 package faq
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"html"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -21,9 +22,9 @@ import (
 	"github.com/shadowless/shadowless/internal/config"
 	"github.com/shadowless/shadowless/internal/devstack"
 	"github.com/shadowless/shadowless/internal/journey"
-	"github.com/shadowless/shadowless/internal/meshtest"
-	"github.com/shadowless/shadowless/pkg/authn/authntest"
+	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/billing"
+	relayapi "github.com/shadowless/shadowless/services/identity-relay/api"
 )
 
 // TestSocialSignIn: Users sign in with Google or another social provider. What changes for our services?
@@ -121,23 +122,88 @@ func TestSignUpForm(t *testing.T) {
 // TestSeveralDevices: A user is signed in on several devices. What ends where?
 //
 // Each sign-in is a session of its own, and every token carries its `sid`. Signing out on one device ends that session: the identity provider tells the [relay](../services/identity-relay), a
-// revocation of kind `sid` reaches every replica, and the tokens of that device are refused within milliseconds while the others go on. "Sign out
-// everywhere" is the other kind: every token of the user that was first issued up to that second is dead, on all devices. No service keeps
-// a list of sessions; the provider has it, and each replica remembers only what was revoked until it would have expired anyway.
+// revocation of kind `sid` reaches every replica, and orders and billing refuse the tokens of that device while the others go on. "Sign out
+// everywhere" ends them all, the console's too. Where a provider says that of the user and not of each session, and where an operator does it, the other kind is used: every token of the user that was first issued up to that second is dead, on all devices.
+// No resource service keeps a list of sessions: the provider has it, and each replica remembers only what was revoked until it would have expired anyway. [The console](../services/console) does keep its own sign-ins, because
+// it holds the tokens in the browser's place: one row for each, with the user's ID and the tokens sealed, which goes with the first request after the session has ended.
 // Where a token has no `sid` only the second kind is left, so ask your provider for one.
 func TestSeveralDevices(t *testing.T) {
 	t.Parallel()
 	w := system(t)
 	phone := w.newCustomer()
 	laptop := w.signIn(phone.email, phone.password)
-	require.Equal(t, http.StatusOK, w.reads(laptop.Token))
+	browser := w.atConsole(phone)
+	console := func() int {
+		answer, err := browser.Get(w.Ports.URL(devstack.Console) + "/v1/me")
+		if err != nil {
+			return 0
+		}
+		return status(answer)
+	}
+	answers := func(token string, want int) func() bool {
+		return func() bool {
+			_, err := w.billing.Invoices(w.ctx(), token, 0, "")
+			return w.reads(token) == want && (err == nil && want == http.StatusOK || journey.Refused(err) == want)
+		}
+	}
+	kept := func() []string {
+		return w.sql(devstack.Console, `SELECT (position('eyJhbGci' IN tokens) = 0)::text FROM sessions WHERE user_id = $1`, phone.ID)
+	}
+	require.True(t, answers(laptop.Token, http.StatusOK)())
+	require.Equal(t, []string{"true"}, kept(), "one session, and no token can be read in it")
+	var claims struct {
+		Session string `json:"sid"`
+	}
+	decode(t, laptop.Token, &claims)
+	for _, service := range []string{devstack.Orders, devstack.Billing} {
+		require.Empty(t, w.found(service, claims.Session), service)
+	}
 
 	require.NoError(t, laptop.Post(w.ctx(), "/api/auth/sign-out", struct{}{}))
-	w.eventually("the laptop's token is refused", func() bool { return w.reads(laptop.Token) == http.StatusUnauthorized })
-	require.Equal(t, http.StatusOK, w.reads(phone.Token), "the phone goes on")
+	w.eventually("the laptop's token is refused", answers(laptop.Token, http.StatusUnauthorized))
+	require.True(t, answers(phone.Token, http.StatusOK)(), "the phone goes on")
+	require.Equal(t, http.StatusOK, console(), "and so does the console")
 
 	require.NoError(t, phone.Post(w.ctx(), "/api/auth/revoke-sessions", struct{}{}))
-	w.eventually("the phone's token is refused", func() bool { return w.reads(phone.Token) == http.StatusUnauthorized })
+	w.eventually("the phone's token is refused", answers(phone.Token, http.StatusUnauthorized))
+	w.eventually("the console's session is over", func() bool { return console() == http.StatusUnauthorized })
+	require.Empty(t, kept())
+
+	tablet := w.signIn(phone.email, phone.password)
+	require.True(t, answers(tablet.Token, http.StatusOK)())
+	_, err := w.relay().Revoke(w.ctx(), relayapi.KindUser, phone.ID)
+	require.NoError(t, err)
+	w.eventually("the operator ends what the user has", answers(tablet.Token, http.StatusUnauthorized))
+}
+
+// atConsole is a browser that is signed in to the console.
+func (w *world) atConsole(c customer) *http.Client {
+	w.t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(w.t, err)
+	browser, idp := &http.Client{Jar: jar, Timeout: within}, w.Ports.URL(devstack.DevIDP)
+	form, err := json.Marshal(map[string]string{"email": c.email, "password": c.password})
+	require.NoError(w.t, err)
+	signIn, err := http.NewRequestWithContext(w.ctx(), http.MethodPost, idp+"/api/auth/sign-in/email", bytes.NewReader(form))
+	require.NoError(w.t, err)
+	signIn.Header.Set("Content-Type", "application/json")
+	signIn.Header.Set("Origin", idp)
+	for _, visit := range []func() (*http.Response, error){
+		func() (*http.Response, error) { return browser.Do(signIn) },
+		func() (*http.Response, error) { return browser.Get(w.Ports.URL(devstack.Console) + "/auth/login") },
+		func() (*http.Response, error) { return browser.Get(w.Ports.URL(devstack.Console) + "/v1/me") },
+	} {
+		answer, err := visit()
+		require.NoError(w.t, err)
+		require.Equal(w.t, http.StatusOK, status(answer))
+	}
+	return browser
+}
+
+// status of an answer that nobody reads.
+func status(answer *http.Response) int {
+	_ = answer.Body.Close()
+	return answer.StatusCode
 }
 
 // TestStepUp: A refund should need a recent, strong sign-in. How does the service ask for it?
@@ -145,53 +211,77 @@ func TestSeveralDevices(t *testing.T) {
 // By RFC 9470: the token says when (`auth_time`) and how (`acr`) the user signed in, the route says what it wants, and a token that falls short
 // gets 401 with `insufficient_user_authentication`, the classes and the age. The client sends the user through the identity provider again with those values as `acr_values` and
 // `max_age`, and repeats the request with the new token. Here it is two lines of [configuration](configuration.md), `BILLING_REFUND_ACR` and `BILLING_REFUND_MAX_AUTH_AGE`, and any route of an
-// [access table](../internal/access/table.go) can have it; the test runs billing so. Staff get no exception, and a service is refused with 403, because a
-// program cannot come back with a stronger sign-in. A delegated token keeps the user's `auth_time` and `acr`, so a called service can ask for the same.
+// [access table](../internal/access/table.go) can have it; the test runs billing so, and who signed in six minutes ago gets the refund after signing in again. Staff get no exception, and a service is refused with 403, because a
+// program cannot come back with a stronger sign-in. A delegated token keeps the user's `auth_time` and `acr` (`services/token-exchange.TestDelegation`), so a called service can ask for the same.
+// [The console](../services/console) does not follow the challenge yet: it shows billing's sentence, "You must sign in again, or with a stronger method.", and leaves that to its user.
 // It is no second factor by itself: whether `acr` means one is the provider's word, so check what yours puts there.
 func TestStepUp(t *testing.T) {
 	t.Parallel()
-	m := meshtest.New(t)
-	backends, db := m.Backends(billing.Name)
-	backends.MigrationDatabaseURLFile = filepath.Join(t.TempDir(), "migrator")
-	require.NoError(t, os.WriteFile(backends.MigrationDatabaseURLFile, []byte(db.OwnerURL), 0o600))
-	service := m.Start(func(ctx context.Context, common config.Common, log *slog.Logger) error {
-		return billing.Run(ctx, billing.Config{
-			Common: common, Backends: backends, RefundDecider: billing.DeciderLocal, RefundLimitMinor: 5000, StatementsInterval: time.Hour,
-			RefundACR: []string{"urn:example:mfa"}, RefundMaxAuthAge: 5 * time.Minute,
-		}, log)
+	w := alone(t)
+	c := w.newCustomer()
+	order := w.paid(c.Person)
+	browser := w.atConsole(c)
+	source, err := authn.NewTokenSource(authn.TokenSourceConfig{
+		TokenURL: w.Ports.URL(devstack.TokenExchange) + "/oauth/token", ClientID: devstack.Orders,
+		APIKeyFile: w.SecretFile(devstack.Orders + ".key"), Audience: devstack.Billing,
 	})
-	ask := func(token string) *http.Response {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, service.URL+"/v1/invoices/"+uuid.NewString()+"/refunds", strings.NewReader(`{"amount_minor":1}`))
-		require.NoError(t, err)
-		for name, value := range map[string]string{"Authorization": "Bearer " + token, "Content-Type": "application/json", "Idempotency-Key": uuid.NewString()} {
-			r.Header.Set(name, value)
-		}
-		answer, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		return answer
+	require.NoError(t, err)
+	t.Cleanup(source.Close)
+	program, err := source.Token()
+	require.NoError(t, err)
+	w.stop(devstack.Billing)
+	refund := func(token string) *http.Response {
+		return w.send(http.MethodPost, devstack.Billing, "/v1/invoices/"+order.InvoiceID.String()+"/refunds", map[string]int64{"amount_minor": 10_00},
+			"Authorization", "Bearer "+token, "Idempotency-Key", uuid.NewString())
 	}
-	user := func(options ...authntest.TokenOption) string {
-		return m.IdP.UserToken("u", append([]authntest.TokenOption{
-			authntest.Audience(billing.Name), authntest.Tenant("acme"), authntest.Claim("kind", nil),
-			authntest.Permissions(map[string][]string{"client_shop:invoice": {"refund_any", "refund"}}),
-		}, options...)...)
-	}
-	strong := authntest.Claim("acr", "urn:example:mfa")
-	for name, token := range map[string]string{
-		"a sign-in of six minutes ago": user(strong, authntest.Claim("auth_time", time.Now().Add(-6*time.Minute).Unix())),
-		"a password alone":             user(),
-		"no word of when":              user(strong, authntest.Claim("auth_time", nil)),
-	} {
-		answer := ask(token)
-		require.Equal(t, http.StatusUnauthorized, answer.StatusCode, name)
+	challenged := func(token, class string) {
+		answer := refund(token)
+		require.Equal(t, http.StatusUnauthorized, answer.StatusCode)
 		challenge := answer.Header.Get("WWW-Authenticate")
-		require.Contains(t, challenge, `error="insufficient_user_authentication"`, name)
-		require.Contains(t, challenge, `acr_values="urn:example:mfa"`, name)
-		require.Contains(t, challenge, `max_age="300"`, name)
+		require.Contains(t, challenge, `error="insufficient_user_authentication"`)
+		require.Contains(t, challenge, `acr_values="`+class+`"`)
+		require.Contains(t, challenge, `max_age="300"`)
 	}
-	require.Equal(t, http.StatusForbidden, ask(m.Exchange.Issuer().ServiceToken("orders", authntest.Audience(billing.Name))).StatusCode)
-	require.Equal(t, http.StatusNotFound, ask(user(strong)).StatusCode, "admitted, and there is no such invoice")
+
+	const second, usual = "urn:example:mfa", "urn:mace:incommon:iap:silver" // the provider gives the usual one alone
+	stop := w.strictBilling(t, second)
+	challenged(c.Token, second)
+	challenged(w.staff().Token, second)
+	require.Equal(t, http.StatusForbidden, refund(program.AccessToken).StatusCode)
+	page, err := browser.PostForm(w.Ports.URL(devstack.Console)+"/orders/"+order.ID.String()+"/refund", url.Values{"key": {uuid.NewString()}})
+	require.NoError(t, err)
+	require.Contains(t, body(t, page), "Nothing was refunded. You must sign in again, or with a stronger method.")
+	stop()
+
+	w.strictBilling(t, usual)
+	w.sql(devstack.DevIDP, `UPDATE sessions SET created_at = created_at - interval '6 minutes' WHERE user_id = $1`, c.ID)
+	require.NoError(t, c.Authorize(w.ctx(), w.Running))
+	challenged(c.Token, usual)
+	require.NoError(t, w.refund(w.signIn(c.email, c.password), order, 10_00))
+}
+
+// strictBilling runs billing, which must be stopped, with what it wants of a
+// sign-in in its environment, until stop is called or the test ends.
+func (w *world) strictBilling(t *testing.T, class string) (stop func()) {
+	t.Helper()
+	environ, err := shared.stack.Environ(devstack.Billing)
+	require.NoError(t, err)
+	cfg, err := config.Load[billing.Config](billing.Prefix, append(slices.Clone(environ),
+		"BILLING_REFUND_ACR="+class, "BILLING_REFUND_MAX_AUTH_AGE=5m"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- billing.Run(ctx, cfg, slog.New(slog.DiscardHandler)) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
+	t.Cleanup(stop)
+	w.eventually("billing is ready", func() bool {
+		answer, err := http.Get(w.Ports.URL(devstack.Billing) + "/readyz") //nolint:noctx // a probe of a test
+		return err == nil && status(answer) == http.StatusOK
+	})
+	return stop
 }
 
 // TestCORS: Our single-page application gets CORS errors. What should we allow?
