@@ -162,7 +162,7 @@ func (f *Feed) apply(ctx context.Context, list *authn.RevocationList, pulse *pul
 	if entry.Operation() != jetstream.KeyValuePut {
 		return // an entry that ran out; the list forgets it by itself, and only Lift lifts
 	}
-	if heartbeat, at := pulse.received(entry); heartbeat {
+	if heartbeat, at := pulse.received(entry, list.Staleness()); heartbeat {
 		if !at.IsZero() {
 			list.Heartbeat(at)
 		}

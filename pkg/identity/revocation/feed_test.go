@@ -208,6 +208,27 @@ func TestFeed_IsOnlyAsFreshAsItsUpstream(t *testing.T) {
 	require.Eventually(t, func() bool { return list.Fresh(time.Second) != nil }, within, every, "the relay has stopped")
 }
 
+// The heartbeat of a bucket that is being rebuilt counts for a list that had
+// everything, and not for one that has only what is there so far.
+func TestFeed_IsNotFreshWithHalfABucket(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	list, _ := newList()
+	w.feed(list, func(c *revocation.FeedConfig) { c.Upstream = "relay" })
+	beat := func() { require.NoError(t, revocation.BeatRebuilding(context.Background(), w.kv, "relay")) }
+	beat()
+	w.put(block("so far", time.Now()))
+	require.Eventually(t, func() bool { return list.Len() == 1 }, within, every)
+	require.Error(t, list.Fresh(time.Hour), "the heartbeat came before the block")
+	require.NoError(t, revocation.Beat(context.Background(), w.kv, "relay"))
+	w.fresh(list, time.Second)
+	began := time.Now()
+	require.Eventually(t, func() bool {
+		beat()
+		return time.Since(began)-list.Staleness() > 200*time.Millisecond
+	}, within, every, "and lost again")
+}
+
 func TestFeed_RefusesAnInstanceThatIsNoKey(t *testing.T) {
 	t.Parallel()
 	list, _ := newList()

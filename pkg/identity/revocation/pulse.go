@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shadowless/shadowless/pkg/authn"
 )
 
 // maxUnanswered bounds the heartbeats that are remembered while none comes back.
@@ -63,8 +66,8 @@ func (p *pulse) beat(ctx context.Context, kv jetstream.KeyValue) {
 }
 
 // received reports whether entry is a heartbeat, and up to when the list is
-// complete; zero if that is not known yet.
-func (p *pulse) received(entry jetstream.KeyValueEntry) (heartbeat bool, at time.Time) {
+// complete; zero if that is not known yet. staleness is the list's before it.
+func (p *pulse) received(entry jetstream.KeyValueEntry, staleness time.Duration) (heartbeat bool, at time.Time) {
 	if !strings.HasPrefix(entry.Key(), HeartbeatPrefix) {
 		return false, time.Time{}
 	}
@@ -79,6 +82,9 @@ func (p *pulse) received(entry jetstream.KeyValueEntry) (heartbeat bool, at time
 		}
 		p.ownAt, p.skew = sentAt, entry.Created().Sub(sentAt)
 	case p.upstream:
+		if staleness > authn.DefaultMaxStaleness && bytes.HasSuffix(entry.Value(), []byte(rebuilding)) {
+			return true, time.Time{} // what it lacks is not in the bucket yet
+		}
 		p.upstreamAt = entry.Created()
 	default:
 		return true, time.Time{}

@@ -131,7 +131,21 @@ func conflict(err error) bool {
 // Beat writes a heartbeat under a name of one subject token. Identity-relay
 // beats every second, so that replicas notice when nobody feeds the bucket.
 func Beat(ctx context.Context, kv jetstream.KeyValue, name string) error {
-	_, err := kv.Put(ctx, HeartbeatPrefix+name, []byte(strconv.FormatInt(time.Now().UnixNano(), 10)))
+	return beat(ctx, kv, name, "")
+}
+
+// BeatRebuilding is Beat for a bucket that was lost: what is new is in it, and
+// what was there before is on its way. It counts for a list that had everything,
+// since a list forgets nothing, and not for one that was empty or cut off.
+func BeatRebuilding(ctx context.Context, kv jetstream.KeyValue, name string) error {
+	return beat(ctx, kv, name, rebuilding)
+}
+
+// rebuilding ends the value of such a heartbeat.
+const rebuilding = " rebuilding"
+
+func beat(ctx context.Context, kv jetstream.KeyValue, name, mark string) error {
+	_, err := kv.Put(ctx, HeartbeatPrefix+name, []byte(strconv.FormatInt(time.Now().UnixNano(), 10)+mark))
 	if err != nil {
 		return fmt.Errorf("write heartbeat: %w", err)
 	}

@@ -29,30 +29,34 @@ const (
 	// bucket forgets it.
 	renewAfter = Lifetime / 2
 	// compareEvery is how often all rows are looked at: whether the bucket has as
-	// many entries, and which blocks must be renewed.
+	// many entries, and which blocks it would soon forget.
 	compareEvery = time.Minute
 )
 
 // Projector writes pending rows into the bucket and, once none is left, the
-// relay's heartbeat: the heartbeat says that the bucket is up to date. Any
-// number of replicas may run one.
+// relay's heartbeat: the heartbeat says that the bucket is up to date, or that it
+// is being rebuilt and has everything that is new. Any number of replicas may run
+// one.
 type Projector struct {
 	pool   *pgxpool.Pool
 	js     jetstream.JetStream
 	bucket string
 	log    *slog.Logger
 	wake   chan struct{}
+	page   int
 
 	// These belong to Run.
 	kv        jetstream.KeyValue
 	inspected time.Time
 	compared  time.Time
 	renewed   time.Time
+	rebuild   *sweep // nil: none is under way
+	renewal   *sweep
 }
 
 // NewProjector projects the rows of pool's database into the bucket.
 func NewProjector(pool *pgxpool.Pool, js jetstream.JetStream, bucket string, log *slog.Logger) *Projector {
-	return &Projector{pool: pool, js: js, bucket: bucket, log: log, wake: make(chan struct{}, 1)}
+	return &Projector{pool: pool, js: js, bucket: bucket, log: log, wake: make(chan struct{}, 1), page: page}
 }
 
 // Wake makes the projector look at the rows now. It never blocks.
@@ -70,7 +74,7 @@ func (p *Projector) Run(ctx context.Context) error {
 	failing := false
 	beatAt := time.Time{}
 	for {
-		err := p.project(ctx)
+		more, err := p.project(ctx)
 		if err == nil && time.Since(beatAt) >= heartbeat/2 {
 			// Not on every wake-up: a thousand of them in a second are one heartbeat.
 			if err = p.beat(ctx); err == nil {
@@ -86,6 +90,9 @@ func (p *Projector) Run(ctx context.Context) error {
 			p.log.InfoContext(ctx, "revocations are projected again")
 		}
 		failing = err != nil
+		if more && !failing {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -105,11 +112,15 @@ func (p *Projector) Run(ctx context.Context) error {
 func (p *Projector) beat(ctx context.Context) error {
 	putting, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
+	if p.rebuild != nil {
+		return revocation.BeatRebuilding(putting, p.kv, streams.RevokerHeartbeat)
+	}
 	return revocation.Beat(putting, p.kv, streams.RevokerHeartbeat)
 }
 
-// project empties the pending rows into the bucket.
-func (p *Projector) project(ctx context.Context) (err error) {
+// project puts what is pending into the bucket, with one page of what must be
+// there again. It reports whether more follows at once.
+func (p *Projector) project(ctx context.Context) (more bool, err error) {
 	defer func() {
 		if err != nil {
 			p.kv = nil // look again at what is there
@@ -117,17 +128,23 @@ func (p *Projector) project(ctx context.Context) (err error) {
 	}()
 	if p.kv == nil || time.Since(p.inspected) >= heartbeat {
 		if err := p.inspect(ctx); err != nil {
-			return err
+			return false, err
 		}
 		p.inspected = time.Now()
+	}
+	if more, err = p.sweepOn(ctx); err != nil {
+		return false, err
 	}
 	for {
 		n, err := p.projectBatch(ctx, p.kv)
 		if err != nil || n == 0 {
-			return err
+			return more, err
 		}
 		if n < batch {
+			// All that was pending is in the bucket. Where something always is, this is
+			// the moment for a heartbeat.
 			pause(ctx, gather)
+			return true, nil
 		}
 	}
 }
@@ -141,37 +158,23 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// inspect opens the bucket, rebuilds it if it was lost, and makes blocks pending
-// that it would soon forget.
+// inspect opens the bucket and finds out what must be put there again.
 func (p *Projector) inspect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	opening, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	kv, err := p.js.KeyValue(ctx, p.bucket)
+	kv, err := p.js.KeyValue(opening, p.bucket)
 	if err != nil {
 		return fmt.Errorf("open the bucket: %w", err)
 	}
 	if err := p.notice(ctx, kv); err != nil {
 		return err
 	}
-	if err := p.renew(ctx); err != nil {
-		return err
+	if p.renewal == nil && time.Since(p.renewed) >= compareEvery {
+		// Half a day lies between this and what the bucket forgets: any clock will do.
+		p.renewal = newSweep(time.Now().Add(-renewAfter), p.page)
+		p.renewal.blocks = true
 	}
 	p.kv = kv
-	return nil
-}
-
-// renew makes blocks pending that the bucket would soon forget. It reads every
-// block, so it is not done each second.
-func (p *Projector) renew(ctx context.Context) error {
-	if time.Since(p.renewed) < compareEvery {
-		return nil
-	}
-	_, err := p.pool.Exec(ctx, `UPDATE revocations SET pending = true
-		WHERE kind = 'block' AND cardinality(causes) > 0 AND NOT pending AND projected_at < now() - $1::interval`, renewAfter)
-	if err != nil {
-		return fmt.Errorf("renew blocks: %w", err)
-	}
-	p.renewed = time.Now()
 	return nil
 }
 

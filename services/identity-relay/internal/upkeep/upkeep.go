@@ -3,6 +3,7 @@ package upkeep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -16,6 +17,10 @@ const interval = 10 * time.Minute
 
 // breaker is how long the minutes of the breaker are kept; it looks at an hour.
 const breaker = 2 * time.Hour
+
+// chunk is how many rows a statement removes at most. However many are old, each
+// ends before its timeout, and what it has removed stays removed.
+const chunk = 10_000
 
 // Upkeep prunes by age.
 type Upkeep struct {
@@ -46,25 +51,46 @@ func (u Upkeep) Run(ctx context.Context) error {
 }
 
 // Prune removes what is old now. Events of an erasure under way stay: their
-// messages are still to be deleted.
+// messages are still to be deleted. Rows that are locked stay for the next time.
+// One table that fails keeps nothing in the others.
 func (u Upkeep) Prune(ctx context.Context) error {
-	if err := revocations.Prune(ctx, u.Pool); err != nil {
-		return err
-	}
-	for _, statement := range []struct {
-		sql string
-		age time.Duration
+	removals := []removal{func(ctx context.Context) (int64, error) { return revocations.Prune(ctx, u.Pool, chunk) }}
+	for _, old := range []struct {
+		table, key, where string
+		age               time.Duration
 	}{
-		{`DELETE FROM deliveries WHERE received_at < now() - $1::interval`, u.Deliveries},
-		{`DELETE FROM events v WHERE coalesce(replayed_at, recorded_at) < now() - $1::interval AND stream_sequence IS NOT NULL AND NOT EXISTS (
-			SELECT FROM erasures e WHERE e.state NOT IN ('complete', 'withdrawn') AND (e.user_id = v.user_id OR e.id = v.erasure_id))`, u.Events},
-		{`DELETE FROM reconciliations WHERE started_at < now() - $1::interval
-			AND started_at < (SELECT max(started_at) FROM reconciliations WHERE listed IS NOT NULL)`, u.Reconciliations},
-		{`DELETE FROM erasure_breaker WHERE minute < now() - $1::interval`, breaker},
+		{"deliveries", "source, delivery_id", `received_at < now() - $1::interval ORDER BY received_at`, u.Deliveries},
+		// The second condition follows from the first, and there is an index for it.
+		{"events", "version", `coalesce(replayed_at, recorded_at) < now() - $1::interval AND recorded_at < now() - $1::interval
+			AND stream_sequence IS NOT NULL AND NOT EXISTS (SELECT FROM erasures e
+				WHERE e.state NOT IN ('complete', 'withdrawn') AND (e.user_id = events.user_id OR e.id = events.erasure_id)) ORDER BY recorded_at`, u.Events},
+		{"reconciliations", "id", `started_at < now() - $1::interval
+			AND started_at < (SELECT max(started_at) FROM reconciliations WHERE listed IS NOT NULL) ORDER BY started_at`, u.Reconciliations},
+		{"erasure_breaker", "source, minute", `minute < now() - $1::interval`, breaker},
 	} {
-		if _, err := u.Pool.Exec(ctx, statement.sql, statement.age); err != nil {
-			return fmt.Errorf("prune: %w", err)
+		removals = append(removals, func(ctx context.Context) (int64, error) {
+			tag, err := u.Pool.Exec(ctx, `DELETE FROM `+old.table+` WHERE (`+old.key+`) IN (
+				SELECT `+old.key+` FROM `+old.table+` WHERE `+old.where+` LIMIT $2 FOR UPDATE SKIP LOCKED)`, old.age, chunk)
+			if err != nil {
+				return 0, fmt.Errorf("prune %s: %w", old.table, err)
+			}
+			return tag.RowsAffected(), nil
+		})
+	}
+	var failed []error
+	for _, remove := range removals {
+		failed = append(failed, remove.all(ctx))
+	}
+	return errors.Join(failed...)
+}
+
+// removal removes at most a chunk and returns how many rows that were.
+type removal func(ctx context.Context) (int64, error)
+
+func (remove removal) all(ctx context.Context) error {
+	for {
+		if n, err := remove(ctx); err != nil || n < chunk {
+			return err
 		}
 	}
-	return nil
 }
