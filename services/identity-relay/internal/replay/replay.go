@@ -30,7 +30,7 @@ type Range struct {
 
 // Result of one batch.
 type Result struct {
-	// Replayed events are in the outbox again.
+	// Replayed events are in the outbox again, or were there still.
 	Replayed int
 	// Erased events are not told again: their users were erased.
 	Erased int
@@ -71,11 +71,14 @@ func Batch(ctx context.Context, tx pgx.Tx, r Range) (Result, error) {
 			return Result{}, err
 		}
 	}
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM events WHERE `+told, ids, ofErased).Scan(&result.Replayed); err != nil {
+		return Result{}, fmt.Errorf("count events: %w", err)
+	}
+	result.Erased = len(chosen) - result.Replayed
 	alive, err := lock(ctx, tx, ids)
 	if err != nil {
 		return Result{}, err
 	}
-	result.Replayed, result.Erased = len(alive), len(chosen)-len(alive)
 	messages := make([]mailbox.Message, len(alive))
 	ids = ids[:0]
 	for i, e := range alive {
@@ -131,13 +134,19 @@ func choose(ctx context.Context, tx pgx.Tx, r Range) ([]place, error) {
 	return chosen, nil
 }
 
-// lock reads the events once more, now that no erasure can begin with them, and
-// leaves out those of erased users.
+// told are events that may be told again: not those of erased users, but for the two
+// types that are about erased users and do not name them.
+const told = `id = ANY($1) AND (coalesce(user_id, '') NOT LIKE 'erased:%' OR type = ANY($2)) AND removed_at IS NULL`
+
+var ofErased = []string{identity.TypeErasureHeld, identity.TypeErasureReleased}
+
+// lock reads the events once more, now that no erasure can begin with them. It
+// leaves out those of erased users, and those that are in the outbox already: the
+// publisher holds a message's row there when it wants the event's, and this would
+// want the message's when it holds the event's.
 func lock(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]identity.Event, error) {
 	rows, err := tx.Query(ctx, `SELECT version, id, type, coalesce(user_id, ''), coalesce(session_id, ''), coalesce(erasure_id::text, ''),
-		data, occurred_at FROM events
-		WHERE id = ANY($1) AND (coalesce(user_id, '') NOT LIKE 'erased:%' OR type = ANY($2)) AND removed_at IS NULL ORDER BY version FOR UPDATE`,
-		ids, []string{identity.TypeErasureHeld, identity.TypeErasureReleased}) // those are about erased users, whom they do not name
+		data, occurred_at FROM events WHERE `+told+` AND stream_sequence IS NOT NULL ORDER BY version FOR UPDATE`, ids, ofErased)
 	if err != nil {
 		return nil, fmt.Errorf("lock events: %w", err)
 	}
