@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,7 +83,9 @@ func (g *group) leave(s *submission) bool {
 	return true
 }
 
-// take returns those who go next, in the order of their coming.
+// take returns those who go next: the first to come about each, sorted by whom they
+// are about. Each locks its user, and rekeyings and replays lock several in this
+// order; in one order nobody waits in a circle.
 func (g *group) take() []*submission {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,6 +100,7 @@ func (g *group) take() []*submission {
 		about[s.about] = true
 	}
 	g.queue = rest
+	slices.SortFunc(next, func(a, b *submission) int { return strings.Compare(a.about, b.about) })
 	return next
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
+	"github.com/shadowless/shadowless/services/identity-relay/internal/erasures"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/relay"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
 )
@@ -157,6 +158,46 @@ func TestSubmit_WhoeverGivesUpWaitingIsNotCommitted(t *testing.T) {
 	var n int
 	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM revocations WHERE kind = 'jti'`).Scan(&n))
 	require.Equal(t, 1, n)
+}
+
+// A rekeying locks its two users in the order of their IDs and keeps others out. A
+// transaction for several users, who came in another order, waits for the first of
+// them without holding the second.
+func TestSubmit_DoesNotWaitInACircleWithARekeying(t *testing.T) {
+	t.Parallel()
+	r, db := newRecorder(t)
+	release := heldUp(t, db)
+	var all sync.WaitGroup
+	submit := func(userID string) {
+		all.Go(func() {
+			got, err := r.Submit(t.Context(), fact(relay.UserSignedOut, userID))
+			if err != nil || got[0] != relay.Recorded {
+				t.Errorf("submit: %v %v", got, err)
+			}
+		})
+	}
+	submit("u0")
+	waiting(t, db)
+	for i, userID := range []string{"u2", "u1"} {
+		submit(userID)
+		require.Eventually(t, func() bool { return r.Queued() == i+1 }, 10*time.Second, time.Millisecond)
+	}
+	rekeying, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer rekeying.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // after the commit it does nothing
+	require.NoError(t, erasures.LockUser(t.Context(), rekeying, "u1", true))
+	release()
+	count := func(where string) (n int) {
+		require.NoError(t, db.Owner.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks l WHERE locktype = 'advisory'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND `+where).Scan(&n))
+		return n
+	}
+	require.Eventually(t, func() bool { return count(`NOT granted`) == 1 }, 10*time.Second, time.Millisecond)
+	held := count(`granted AND pid IN (SELECT pid FROM pg_locks WHERE NOT granted AND database = l.database)`)
+	require.Zero(t, held, "who waits for u1 holds nobody")
+	require.NoError(t, erasures.LockUser(t.Context(), rekeying, "u2", true))
+	require.NoError(t, rekeying.Commit(t.Context()))
+	all.Wait()
 }
 
 // BenchmarkSubmit compares sign-outs that commit one by one with those that come
