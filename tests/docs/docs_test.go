@@ -47,18 +47,27 @@ func TestLinks_LeadSomewhere(t *testing.T) {
 	none(t, docs.FileFaults(root, documents))
 }
 
-// Every test, metric, log line and make target that a document names exists.
+// Every test, metric, log line, make target and environment variable that a
+// document names exists.
 func TestNames_Exist(t *testing.T) {
 	t.Parallel()
 	source, documents := read(t)
 	none(t, docs.NameFaults(source, documents))
 	none(t, docs.LogFaults(source, documents))
+	none(t, docs.VariableFaults(source, documents))
+}
+
+// Commands in sentences name packages, tests and flags that exist.
+func TestCommands_DoSomething(t *testing.T) {
+	t.Parallel()
+	source, documents := read(t)
+	none(t, docs.CommandFaults(source, documents))
 }
 
 func TestBlocks_AreProven(t *testing.T) {
 	t.Parallel()
 	source, documents := read(t)
-	none(t, docs.BlockFaults(root, source, documents))
+	none(t, docs.BlockFaults(source, documents))
 }
 
 func prelude(t *testing.T) string {

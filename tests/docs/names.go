@@ -16,8 +16,11 @@ import (
 type Source struct {
 	tests   map[string]map[string]bool // folder → names
 	text    map[string]string          // folder → all Go code in it
+	lines   map[string][]string        // the same, without indentation and empty lines
 	strings string                     // all Go code but the tests
 	targets map[string]bool
+
+	services map[string]bool
 }
 
 var (
@@ -27,7 +30,10 @@ var (
 
 // ReadSource reads the tree below root.
 func ReadSource(root string) (*Source, error) {
-	s := &Source{tests: map[string]map[string]bool{}, text: map[string]string{}, targets: map[string]bool{}}
+	s := &Source{
+		tests: map[string]map[string]bool{}, text: map[string]string{}, lines: map[string][]string{},
+		targets: map[string]bool{}, services: map[string]bool{},
+	}
 	var all bytes.Buffer
 	err := fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -45,6 +51,10 @@ func ReadSource(root string) (*Source, error) {
 		}
 		folder := path.Dir(name)
 		s.text[folder] += string(raw)
+		s.lines[folder] = append(s.lines[folder], lines(string(raw))...)
+		if service, ok := strings.CutPrefix(folder, "services/"); ok && !strings.Contains(service, "/") {
+			s.services[service] = true
+		}
 		if !strings.HasSuffix(name, "_test.go") {
 			all.Write(raw)
 		} else {

@@ -12,14 +12,19 @@ import (
 
 const good = "# Title\n\n## A `heading`, twice\n\n## A `heading`, twice\n"
 
-// plant is a tree with one document, a test and a Makefile.
+// plant is a tree with a document, the variables, two services, some tests and a
+// Makefile.
 func plant(t *testing.T, text string) (string, *docs.Source, []docs.Document) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
 		"docs/a.md": good + text, "Makefile": "test:\n\ttrue\n",
-		"pkg/a/a_test.go": "package a\n\nfunc TestA(t *testing.T) { t.Run(\"with words\", nil); read(\"a.md\", \"shadowless.b\") }\n",
-		"pkg/a/a.go":      "package a\n\nconst metric = \"shadowless.a\"\n",
+		"docs/configuration.md": "| `STEM_CELLS` | | x |\n",
+		"pkg/a/a_test.go":       "package a\n\nfunc TestA(t *testing.T) { t.Run(\"with words\", nil); read(\"../../docs/a.md\", \"shadowless.b\") }\n",
+		"pkg/a/a.go":            "package a\n\nconst metric = \"shadowless.a\"\n\nfunc f() { undefined() }\n",
+		"pkg/c/c_test.go":       "package c\n\nfunc TestC(t *testing.T) { read(\"docs\", \"a.md\") }\n\nfunc BenchmarkC(b *testing.B) {}\n",
+		"pkg/d/d_test.go":       "package d\n\nfunc TestD(t *testing.T) { read(\"../other/a.md\") }\n",
+		"services/stem/run.go":  "package stem\n\nvar check = flag(\"check-config\", \"SHADOWLESS_A\")\n",
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
@@ -52,12 +57,30 @@ func TestFaults_AreFound(t *testing.T) {
 		"no such line of the log":   {"| log line | then |\n|---|---|\n| `never` | x |", `nothing logs "never"`},
 		"a block of nothing":        {"```\nx\n```", "does not say what it is"},
 		"a command nobody runs":     {"```sh\ncurl x\n```", `nothing proves "curl x"`},
-		"commands to check":         {"```sh\n# words\nmake test A=b   # more\nshadowless up\ngo run ./pkg/a -x \\\n  -y\n```", ""},
-		"a package that is not":     {"```sh\ngo run ./pkg/b\n```", "no package pkg/b"},
-		"a test of a command":       {"```sh\ngo test ./pkg/a -run TestB\n```", "no test TestB"},
+		"commands to check":         {"```sh\n# words\nmake test A=b   # more\ngo run ./pkg/a -x \\\n  -y\ngo run ./cmd/shadowless compare --users 1\n```", ""},
+		"our own command":           {"```sh\nshadowless up\n```", `nothing proves "shadowless up"`},
+		"our own, not installed":    {"```sh\ngo run ./cmd/shadowless up\n```", "nothing proves"},
+		"behind a pipe":             {"```sh\ngo run ./pkg/a | curl y\n```", "what a shell makes of it"},
+		"a second command":          {"```sh\nmake test; curl y\n```", "what a shell makes of it"},
+		"a variable of the shell":   {"```sh\ngo run ./pkg/a \"$X\"\n```", "what a shell makes of it"},
+		"quoted words":              {"```sh\ngo run ./pkg/a 'x | y'\n```", ""},
+		"a package that is not":     {"```sh\ngo run ./pkg/b\n```", "no package ./pkg/b"},
+		"a test of a command":       {"```sh\ngo test ./pkg/a -run TestB\n```", "no test is called TestB"},
+		"tests in sentences":        {"`go test ./pkg/a ./pkg/c -run 'Test[AC]/x'` `go test ./... -run TestD` `go test ./pkg/c -run '^$' -bench C`", ""},
+		"one package without":       {"`go test ./pkg/a ./pkg/c -run TestA`", "go test ./pkg/c -run: no test is called TestA"},
+		"a benchmark that is not":   {"`go test ./pkg/a -run xxx -bench C`", "no test is called C"},
+		"a package in a sentence":   {"`go test ./pkg/b`", "no package ./pkg/b"},
+		"a service's flag":          {"`stem -check-config`", ""},
+		"no flag of a service":      {"`stem -nothing`", "stem has no flag -nothing"},
+		"variables that are read":   {"`STEM_CELLS` `SHADOWLESS_A` `OTHER_THING` `STEM`", ""},
+		"a service's, unknown":      {"`STEM_SELLS=1`", "STEM_SELLS is not in docs/configuration.md"},
+		"a service's, in a block":   {"```yaml\nSTEM_SELLS: x\n```", "STEM_SELLS is not in docs/configuration.md"},
+		"our own, unknown":          {"`SHADOWLESS_B`", "nothing reads SHADOWLESS_B"},
 		"an illustration":           {"<!-- illustration: a picture -->\n```sh\ncurl x\n```", ""},
 		"one without a reason":      {"<!-- illustration: -->\n```sh\ncurl x\n```", "has no reason"},
 		"run by a test":             {"<!-- run by pkg/a.TestA -->\n```sh\ncurl x\n```", ""},
+		"run by one that joins":     {"<!-- run by TestC -->\n```sh\ncurl x\n```", ""},
+		"run by another's":          {"<!-- run by TestD -->\n```sh\ncurl x\n```", "TestD knows nothing of docs/a.md"},
 		"run by none":               {"<!-- run by TestB -->\n```sh\ncurl x\n```", "there is no test TestB"},
 		"a mark that is not above":  {"<!-- run by TestA -->\n\n```sh\ncurl x\n```", "nothing proves"},
 		"YAML":                      {"```yaml\na: [b]\n---\nc: d\n```", ""},
@@ -74,7 +97,9 @@ func TestFaults_AreFound(t *testing.T) {
 			faults = append(faults, docs.FileFaults(dir, documents)...)
 			faults = append(faults, docs.NameFaults(source, documents)...)
 			faults = append(faults, docs.LogFaults(source, documents)...)
-			faults = append(faults, docs.BlockFaults(dir, source, documents)...)
+			faults = append(faults, docs.VariableFaults(source, documents)...)
+			faults = append(faults, docs.CommandFaults(source, documents)...)
+			faults = append(faults, docs.BlockFaults(source, documents)...)
 			if c.says == "" {
 				none(t, faults)
 				return
@@ -102,11 +127,21 @@ func TestSnippetFaults_AreFound(t *testing.T) {
 	require.ErrorContains(t, faults[0], "not enough arguments")
 }
 
+// A snippet that has the source's lines in another order is no quotation.
+func TestSnippetFaults_TheOrderCounts(t *testing.T) {
+	t.Parallel()
+	_, source, documents := plant(t, "```go\nconst metric = \"shadowless.a\"\nfunc f() { undefined() }\n```\n```go\nfunc f() { undefined() }\nconst metric = \"shadowless.a\"\n```\n")
+	faults, err := docs.SnippetFaults(t.Context(), root, source, documents, prelude(t))
+	require.NoError(t, err)
+	require.Len(t, faults, 1)
+	require.ErrorContains(t, faults[0], "docs/a.md:10: ")
+}
+
 func TestMapFaults_AreFound(t *testing.T) {
 	t.Parallel()
 	_, _, documents := plant(t, "")
 	faults := docs.MapFaults(documents, "docs/README.md")
-	require.Len(t, faults, 1)
+	require.Len(t, faults, 2)
 	require.ErrorContains(t, faults[0], "no way leads from docs/README.md to docs/a.md")
 }
 

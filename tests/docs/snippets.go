@@ -41,27 +41,32 @@ func SnippetFaults(ctx context.Context, root string, s *Source, documents []Docu
 	return faults, nil
 }
 
-// quotes says whether the lines stand in the source of one folder, whatever their
-// indentation.
+// quotes says whether the lines stand in the source of one folder, whole and in
+// this order, whatever their indentation and whatever is between them.
 func (s *Source) quotes(snippet string) bool {
-	lines := func(text string) (list []string) {
-		for line := range strings.SplitSeq(text, "\n") {
-			if line = strings.TrimSpace(line); line != "" {
-				list = append(list, line)
+	wanted := lines(snippet)
+	for _, have := range s.lines {
+		found := 0
+		for _, line := range have {
+			if found < len(wanted) && line == wanted[found] {
+				found++
 			}
 		}
-		return list
-	}
-	for _, text := range s.text {
-		all := true
-		for _, line := range lines(snippet) {
-			all = all && strings.Contains(text, line)
-		}
-		if all {
+		if found == len(wanted) {
 			return true
 		}
 	}
 	return false
+}
+
+// lines are those that say something, without their indentation.
+func lines(text string) (list []string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
 // checker type-checks with the compiler's export data.
