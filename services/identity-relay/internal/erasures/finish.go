@@ -24,6 +24,9 @@ func (w *Worker) finish(ctx context.Context, id uuid.UUID) (ended bool, err erro
 	return w.complete(ctx, id)
 }
 
+// userLock is the number of a user's lock.
+const userLock = `hashtextextended('identity-relay user ' || $1, 0)`
+
 // LockUser makes transactions that record facts about a user exclude the one
 // that erases the relay's own rows of that user. Call it before asking for a
 // tombstone: whoever waits here sees it afterwards.
@@ -32,7 +35,7 @@ func LockUser(ctx context.Context, tx pgx.Tx, userID string, exclusive bool) err
 	if exclusive {
 		function = "pg_advisory_xact_lock"
 	}
-	if _, err := tx.Exec(ctx, `SELECT `+function+`(hashtextextended('identity-relay user ' || $1, 0))`, userID); err != nil {
+	if _, err := tx.Exec(ctx, `SELECT `+function+`(`+userLock+`)`, userID); err != nil {
 		return fmt.Errorf("lock user: %w", err)
 	}
 	return nil
@@ -40,28 +43,34 @@ func LockUser(ctx context.Context, tx pgx.Tx, userID string, exclusive bool) err
 
 // seal erases the relay's own rows, sets its tombstone and writes its receipt.
 // It reports false while an event of the user is not published yet: until then
-// nobody knows which message to delete.
+// nobody knows which message to delete. It waits neither for another replica
+// that is at the same erasure nor for the user: while it has the row it would
+// make others wait.
 func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error) {
 	err = w.transact(ctx, func(tx pgx.Tx) error {
 		var userID string
-		var answered bool
-		err := tx.QueryRow(ctx, `SELECT e.user_id, p.receipt IS NOT NULL FROM erasures e
-			JOIN erasure_participants p ON p.erasure_id = e.id AND p.round = e.round AND p.participant = $2
-			WHERE e.id = $1 AND e.state = 'requested' FOR UPDATE OF e`, id, Self).Scan(&userID, &answered)
+		err := tx.QueryRow(ctx, `SELECT user_id FROM erasures WHERE id = $1 AND state = 'requested' FOR UPDATE SKIP LOCKED`, id).Scan(&userID)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return nil // another replica has finished it
+			return nil // another replica has finished it, or is about to
 		}
 		if err != nil {
 			return fmt.Errorf("read erasure: %w", err)
 		}
-		if answered {
-			sealed = true
+		// Not in the statement above: beside a row that was locked it reads others
+		// as they were before.
+		err = tx.QueryRow(ctx, `SELECT p.receipt IS NOT NULL FROM erasures e
+			JOIN erasure_participants p ON p.erasure_id = e.id AND p.round = e.round AND p.participant = $2
+			WHERE e.id = $1`, id, Self).Scan(&sealed)
+		if errors.Is(err, pgx.ErrNoRows) || sealed {
 			return nil
 		}
-		if err := LockUser(ctx, tx, userID, true); err != nil {
+		if err != nil {
+			return fmt.Errorf("read the relay's receipt: %w", err)
+		}
+		var locked, unpublished bool
+		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(`+userLock+`)`, userID).Scan(&locked); err != nil || !locked {
 			return err
 		}
-		var unpublished bool
 		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE user_id = $1 AND stream_sequence IS NULL)`, userID).Scan(&unpublished)
 		if err != nil {
 			return fmt.Errorf("look for unpublished events: %w", err)
@@ -111,7 +120,9 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 		}
 		_, err = w.Pool.Exec(ctx, `WITH copies AS (DELETE FROM event_copies WHERE event_id = $1 AND stream_sequence = $2),
 			removed AS (UPDATE events SET removed_at = now() WHERE id = $1 AND stream_sequence = $2)
-			UPDATE erasures SET messages_deleted = messages_deleted + $4::boolean::int WHERE id = $3`, p.ID, p.Sequence, id, deleted)
+			-- Another replica, which found the message gone, may have completed the erasure.
+			UPDATE erasures SET messages_deleted = messages_deleted + $4::boolean::int, outdated = outdated OR $4 AND state = 'complete'
+			WHERE id = $3`, p.ID, p.Sequence, id, deleted)
 		if err != nil {
 			return fmt.Errorf("note a deleted message: %w", err)
 		}
@@ -139,6 +150,9 @@ func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, s
 		return false, nil
 	}
 	if err := stream.SecureDeleteMsg(ctx, sequence); err != nil {
+		if _, gone := stream.GetMsg(ctx, sequence); errors.Is(gone, jetstream.ErrMsgNotFound) {
+			return false, nil // another replica has deleted it in between
+		}
 		return false, fmt.Errorf("delete message %d: %w", sequence, err)
 	}
 	return true, nil

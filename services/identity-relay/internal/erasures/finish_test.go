@@ -2,12 +2,14 @@ package erasures_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
@@ -74,5 +76,69 @@ func TestRun_SeesWhatWasCommittedWhileItWaited(t *testing.T) {
 	waitsFor(t, db, publishing, "row")
 	require.NoError(t, publishing.Commit(t.Context()))
 	reaches(t, db, "complete", 1)
+	require.Empty(t, stop())
+}
+
+// Two replicas look for the same work in the same order. Each erasure must be
+// carried out once, and its certificate must count each message, whoever deleted it.
+func TestRun_TwoReplicasDoNotCollide(t *testing.T) {
+	t.Parallel()
+	const n = 40
+	db, broker := identitytest.Postgres(t, schema.Sets()...), identitytest.NATS(t)
+	broker.Stream(jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events"}})
+	s := settings(t)
+	s.Stream = "EVENTS"
+	for i := range n {
+		id, user := uuid.New(), fmt.Sprint("u", i)
+		ack, err := broker.JetStream.Publish(t.Context(), "events", nil, jetstream.WithMsgID(id.String()))
+		require.NoError(t, err)
+		_, err = db.Pool.Exec(t.Context(), `WITH e AS (INSERT INTO erasures
+				(id, user_id, user_hash, hash_key_id, source, state, opened_at, requested_at, grace_until)
+				VALUES ($1, $2, $3, 'k1', 'auther', 'requested', now(), now(), now())),
+			p AS (INSERT INTO erasure_participants (erasure_id, participant) VALUES ($1, 'identity-relay'))
+			INSERT INTO events (version, id, source, type, user_id, occurred_at, stream_sequence) VALUES ($4, $1, 'auther', 'user.created', $2, now(), $4)`,
+			id, user, s.Tombstones.Hash(user), int64(ack.Sequence)) //nolint:gosec // sequences stay far below 2^63
+		require.NoError(t, err)
+	}
+	first := run(t, erasures.Worker{Pool: db.Pool, JetStream: broker.JetStream, Settings: s})
+	second := run(t, erasures.Worker{Pool: db.Pool, JetStream: broker.JetStream, Settings: s})
+	reaches(t, db, "complete", n)
+	require.Empty(t, first())
+	require.Empty(t, second())
+	var erased, counted int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM participant_tombstones t JOIN erasures e
+		ON t.erasure_id = e.id::text AND t.hash = e.user_hash`).Scan(&erased))
+	require.Equal(t, n, erased)
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM participant_tombstones`).Scan(&erased))
+	require.Equal(t, n, erased, "no pseudonym has a tombstone")
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FROM erasures
+		WHERE certificate #>> '{stream,messages_deleted}' = '1' AND json_array_length(certificate -> 'receipts') = 1`).Scan(&counted))
+	require.Equal(t, n, counted)
+}
+
+// While somebody writes about the user, who may come to need the erasure's row,
+// the relay does not wait for them with that row.
+func TestRun_LeavesAUserForLaterOfWhomSomebodyWrites(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	s := settings(t)
+	for _, user := range []string{"u1", "u2"} {
+		id := uuid.New()
+		_, err := db.Pool.Exec(t.Context(), `WITH e AS (INSERT INTO erasures
+				(id, user_id, user_hash, hash_key_id, source, state, opened_at, requested_at, grace_until)
+				VALUES ($1, $2, $3, 'k1', 'auther', 'requested', now(), now(), now()))
+			INSERT INTO erasure_participants (erasure_id, participant) VALUES ($1, 'identity-relay')`, id, user, s.Tombstones.Hash(user))
+		require.NoError(t, err)
+	}
+	writing, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer writing.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // after the commit it does nothing
+	require.NoError(t, erasures.LockUser(t.Context(), writing, "u1", false))
+	stop := run(t, erasures.Worker{Pool: db.Pool, Settings: s})
+	reaches(t, db, "complete", 1)
+	_, err = writing.Exec(t.Context(), `SELECT FROM erasures WHERE user_id = 'u1' FOR UPDATE`)
+	require.NoError(t, err)
+	require.NoError(t, writing.Commit(t.Context()))
+	reaches(t, db, "complete", 2)
 	require.Empty(t, stop())
 }

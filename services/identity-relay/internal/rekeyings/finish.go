@@ -111,12 +111,15 @@ func (s *Service) finish(ctx context.Context, id uuid.UUID) error {
 // while an event of the old ID is not published yet: until then nobody knows
 // which message to delete.
 func (s *Service) seal(ctx context.Context, tx pgx.Tx, id uuid.UUID) (sealed bool, err error) {
-	var answered bool
-	err = tx.QueryRow(ctx, `SELECT p.receipt IS NOT NULL FROM rekeyings r JOIN rekeying_participants p ON p.rekeying_id = r.id AND p.participant = $2
-		WHERE r.id = $1 AND r.state = 'requested' FOR UPDATE OF r`, id, erasures.Self).Scan(&answered)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil // another replica has finished it
+	tag, err := tx.Exec(ctx, `SELECT FROM rekeyings WHERE id = $1 AND state = 'requested' FOR UPDATE SKIP LOCKED`, id)
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err // another replica has finished it, or is about to
 	}
+	// Not in the statement above: beside a row that was locked it reads others as
+	// they were before.
+	var answered bool
+	err = tx.QueryRow(ctx, `SELECT receipt IS NOT NULL FROM rekeying_participants WHERE rekeying_id = $1 AND participant = $2`,
+		id, erasures.Self).Scan(&answered)
 	if err != nil || answered {
 		return answered, err
 	}
