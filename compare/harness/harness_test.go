@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,21 +42,63 @@ func tiny() Options {
 func TestRun_MeasuresBothArchetypes(t *testing.T) {
 	t.Parallel()
 	o := tiny()
-	o.Only = []string{"calls", "names", "rename", "deletion", "rekey", "service"}
+	o.Quick = true // nothing waits for the directory
+	o.Only = []string{"calls", "names", "rename", "deletion", "webhooks", "rekey", "service"}
 	r := measured(t, o)
-	for _, s := range r.Sections {
-		if s.ID != "deletion" {
-			continue
-		}
-		for _, m := range s.Measures {
-			if m.Unit != report.Count {
-				continue
-			}
-			for _, b := range m.Bars {
-				require.Zero(t, b.Values[0], "%s: %s", m.Name, b.Label)
+	for name, want := range map[string]struct{ shadow, federated float64 }{
+		"deletion: rows that bear the IDs of 1 deleted users":                             {0, 2}, // invoices, by law
+		"deletion: of these rows, without a stated reason":                                {0, 0},
+		"webhooks: after the repair: orders under a wrong name":                           {0, anything},
+		"webhooks: after the repair: orders that show a deleted user's name":              {0, 0},
+		"webhooks: after the repair: zombies: deleted users who have rows":                {0, 0},
+		"webhooks: after the repair: zombies: deleted users whose token is answered":      {0, 0},
+		"webhooks: after the repair: orphans: rows whose user the provider does not know": {0, 0},
+		"rekey: reads that were answered to tokens of the old IDs, of 10":                 {anything, 0},
+		"rekey: orders that were taken from tokens of the old IDs, of 10":                 {anything, 0},
+		"rekey: rows that bear the old IDs again":                                         {anything, 0},
+	} {
+		section, measure, _ := strings.Cut(name, ": ")
+		bars := barsOf(t, r, section, measure)
+		for _, b := range bars {
+			value := map[report.Archetype]float64{report.Shadow: want.shadow, report.Federated: want.federated}[b.Archetype]
+			if value != anything {
+				require.InDelta(t, value, b.Values[0], 0, "%s: %s", name, b.Label)
 			}
 		}
 	}
+}
+
+const anything = -1
+
+func barsOf(t *testing.T, r *report.Report, section, measure string) []report.Bar {
+	t.Helper()
+	for _, s := range r.Sections {
+		for _, m := range s.Measures {
+			if s.ID == section && m.Name == measure {
+				return m.Bars
+			}
+		}
+	}
+	require.Failf(t, "not measured", "%s: %s", section, measure)
+	return nil
+}
+
+func TestLostWebhooks_ComputesFromTheDefaults(t *testing.T) {
+	t.Parallel()
+	lost, err := lostWebhooks()
+	require.NoError(t, err)
+	require.Equal(t, []string{"reconciled every 1 h", "reconciled every 24 h"}, lost.Head[2:4])
+	var lasting [][]string
+	for _, row := range lost.Rows {
+		lasting = append(lasting, row[2:4])
+	}
+	require.Equal(t, [][]string{
+		{"1 h", "24 h"}, {"1 min", "1 min"}, {"1 h", "24 h"}, {"26 h", "72 h"}, {"1 h", "24 h"}, {"50 h", "96 h"},
+	}, lasting)
+	_, err = preset(struct{}{}, "ReconcileInterval")
+	require.ErrorContains(t, err, "ReconcileInterval")
+	_, err = preset(struct{ Grace time.Duration }{}, "Grace")
+	require.ErrorContains(t, err, "Grace")
 }
 
 // measured runs a comparison and checks that nothing of it is missing.
@@ -109,18 +153,25 @@ func TestFaulty_LosesRepeatsAndDelays(t *testing.T) {
 	for i := range all {
 		all[i].id = strconv.Itoa(i)
 	}
-	sent, astray := faulty(all)
-	require.Len(t, sent, len(all)-astray.lost+astray.repeated)
-	for _, n := range []int{astray.lost, astray.repeated, astray.late} {
+	f := newFaults()
+	draw := func(f *faults) []delivery {
+		var sent []delivery
+		for half := range slices.Chunk(all, len(all)/2) {
+			sent = append(sent, f.draw(half)...)
+		}
+		return append(sent, f.late...)
+	}
+	sent := draw(f)
+	require.Len(t, sent, len(all)-f.lost+f.repeated)
+	for _, n := range []int{f.lost, f.repeated, len(f.late)} {
 		require.InDelta(t, 100, n, 50)
 	}
-	again, _ := faulty(all)
-	require.Equal(t, sent, again, "the same for every receiver")
+	require.Equal(t, sent, draw(newFaults()), "the same in every run")
 	count := map[string]int{}
 	for _, d := range sent {
 		count[d.id]++
 	}
-	require.Len(t, count, len(all)-astray.lost)
+	require.Len(t, count, len(all)-f.lost)
 }
 
 func TestDelay_PassesOnAndWaits(t *testing.T) {

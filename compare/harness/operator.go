@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/shadowless/shadowless/internal/devstack"
 	"github.com/shadowless/shadowless/pkg/authn"
@@ -13,6 +14,16 @@ func (w *world) operatorToken() (*authn.TokenSource, error) {
 		TokenURL: w.urls[devstack.TokenExchange] + "/oauth/token", ClientID: devstack.Operator,
 		APIKeyFile: w.running.SecretFile(devstack.Operator + ".key"), Audience: relayapi.Audience, Scopes: []string{relayapi.Scope},
 	})
+}
+
+// operator calls the relay; done ends its token source.
+func (w *world) operator() (client *relayapi.Client, done func(), err error) {
+	source, err := w.operatorToken()
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err = relayapi.NewClient(w.urls[devstack.IdentityRelay], &http.Client{Timeout: patience, Transport: source.Transport(w.client.Transport)})
+	return client, source.Close, err
 }
 
 // restart ends a process and runs it with another environment.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shadowless/shadowless/internal/devstack"
 )
@@ -100,6 +101,9 @@ var invoicesSQL = []string{
 
 const entriesSQL = `INSERT INTO ledger_entries (transaction_id, account, amount_minor) SELECT posted, a.account, a.amount %s, (VALUES ('receivable', 1200), ('revenue', -1200)) a (account, amount)`
 
+// filledAtOnce is how many databases are filled side by side.
+const filledAtOnce = 2
+
 // fill gives every database its users, orders and invoices, the same in each.
 func (w *world) fill(ctx context.Context) error {
 	w.shop = w.population()
@@ -107,6 +111,8 @@ func (w *world) fill(ctx context.Context) error {
 	if err := run(ctx, w.pools[devstack.DevIDP], statement{providerSQL, []any{0, last}}); err != nil {
 		return fmt.Errorf("fill the provider: %w", err)
 	}
+	group, filling := errgroup.WithContext(ctx)
+	group.SetLimit(filledAtOnce)
 	for name, tables := range map[string][][]string{
 		devstack.Orders: {ordersSQL}, devstack.Billing: {invoicesSQL},
 		shadowOrders: {nil, ordersSQL}, shadowBilling: {nil, invoicesSQL}, oneOrders: {nil, ordersSQL, invoicesSQL},
@@ -119,9 +125,15 @@ func (w *world) fill(ctx context.Context) error {
 			}
 			all = append(all, w.seed(inserts)...)
 		}
-		if err := run(ctx, w.pools[name], all...); err != nil {
-			return fmt.Errorf("fill %s: %w", name, err)
-		}
+		group.Go(func() error {
+			if err := run(filling, w.pools[name], all...); err != nil {
+				return fmt.Errorf("fill %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	for _, c := range contenders {
 		var err error

@@ -16,13 +16,21 @@ func rekeys(ctx context.Context, w *world) (report.Section, error) {
 		Method: []string{
 			"The user has orders and invoices. In the shadow archetype it is one UPDATE for each database: the foreign keys carry the ID along (ON UPDATE CASCADE), and no row of that database can be forgotten.",
 			"In the federated one the operator asks the relay (shadowless rekey); each participant changes its rows from its manifest, leaves a tombstone for the old ID, and answers with a receipt.",
+			fmt.Sprintf("After that a token of the old ID, which still lives, is tried: %d reads at orders and %d orders. The UPDATE leaves no tombstone for the old ID; one that somebody adds by hand would refuse it.", oldAttempts, oldAttempts),
 		},
 	}
-	took := bars()
-	err := w.inTurns(ctx, func(run, i int, c contender) error {
+	operator, done, err := w.operator()
+	if err != nil {
+		return section, err
+	}
+	defer done()
+	took, read, placed, rows := bars(), bars(), bars(), bars()
+	err = w.inTurns(ctx, func(run, i int, c contender) error {
 		var each []time.Duration
+		var reads, orders int
+		var again int64
 		for n := range w.perRun() {
-			id, _, err := w.takeWithToken(ctx, c)
+			id, token, err := w.takeWithToken(ctx, c)
 			if err != nil {
 				return err
 			}
@@ -32,7 +40,7 @@ func rekeys(ctx context.Context, w *world) (report.Section, error) {
 			}
 			begun := time.Now()
 			if c.archetype == report.Federated {
-				err = w.rekeyFederated(ctx, id, other)
+				err = rekeyFederated(ctx, operator, id, other)
 			} else {
 				err = w.rekeyShadow(ctx, c, id, other)
 			}
@@ -47,13 +55,31 @@ func rekeys(ctx context.Context, w *world) (report.Section, error) {
 			if left != 0 {
 				return fmt.Errorf("%d rows still bear the old ID", left)
 			}
+			got, err := w.useToken(ctx, c, token, oldAttempts)
+			if err != nil {
+				return err
+			}
+			if left, err = w.bearing(ctx, c, id); err != nil {
+				return err
+			}
+			reads, orders, again = reads+got.reads, orders+got.orders, again+left
 		}
 		took[i].Values = append(took[i].Values, latencyOf(each).p50)
+		read[i].Values, placed[i].Values = append(read[i].Values, float64(reads)), append(placed[i].Values, float64(orders))
+		rows[i].Values = append(rows[i].Values, float64(again))
 		return nil
 	})
-	section.Measures = []report.Measure{{Name: "until no row bears the old ID", Unit: report.Milliseconds, Bars: took}}
+	section.Measures = []report.Measure{
+		{Name: "until no row bears the old ID", Unit: report.Milliseconds, Bars: took},
+		{Name: fmt.Sprintf("reads that were answered to tokens of the old IDs, of %d", w.perRun()*oldAttempts), Unit: report.Count, Bars: read},
+		{Name: fmt.Sprintf("orders that were taken from tokens of the old IDs, of %d", w.perRun()*oldAttempts), Unit: report.Count, Bars: placed},
+		{Name: "rows that bear the old IDs again", Unit: report.Count, Bars: rows},
+	}
 	return section, err
 }
+
+// oldAttempts with a token of an ID that was replaced.
+const oldAttempts = 10
 
 // rekeyShadow is what the foreign keys are for: they carry the ID along.
 func (w *world) rekeyShadow(ctx context.Context, c contender, from, to string) error {
@@ -65,12 +91,7 @@ func (w *world) rekeyShadow(ctx context.Context, c contender, from, to string) e
 	return nil
 }
 
-func (w *world) rekeyFederated(ctx context.Context, from, to string) error {
-	operator, done, err := w.operator()
-	if err != nil {
-		return err
-	}
-	defer done()
+func rekeyFederated(ctx context.Context, operator *relayapi.Client, from, to string) error {
 	r, err := operator.Rekey(ctx, from, to, relayapi.RekeyRequest{AcceptUnknown: true})
 	for deadline := time.Now().Add(patience); err == nil && r.State != "complete"; {
 		if time.Now().After(deadline) {

@@ -43,20 +43,20 @@ func restores(ctx context.Context, w *world) (report.Section, error) {
 		if err := w.replaceDatabases(ctx, c, w.putBack); err != nil {
 			return section, err
 		}
-		n, err := w.stillThere(ctx, c, ids)
+		left, err := w.remains(ctx, c, ids)
 		if err != nil {
 			return section, err
 		}
-		back[i].Values = []float64{float64(n)}
+		back[i].Values = []float64{float64(left.users)}
 		begun := time.Now()
 		if err := w.repair(ctx, c, ids); err != nil {
 			return section, err
 		}
 		repair[i].Values = []float64{ms(time.Since(begun))}
-		if n, err = w.stillThere(ctx, c, ids); err != nil {
+		if left, err = w.remains(ctx, c, ids); err != nil {
 			return section, err
 		}
-		after[i].Values = []float64{float64(n)}
+		after[i].Values = []float64{float64(left.users)}
 	}
 	section.Measures = []report.Measure{
 		{Name: "deleted users who have rows again", Unit: report.Count, Bars: back},
@@ -64,20 +64,6 @@ func restores(ctx context.Context, w *world) (report.Section, error) {
 		{Name: "deleted users who have rows after it", Unit: report.Count, Bars: after},
 	}
 	return section, nil
-}
-
-// stillThere counts the users of whom rows are left over.
-func (w *world) stillThere(ctx context.Context, c contender, ids []string) (n int, err error) {
-	for _, id := range ids {
-		rows, err := w.leftOver(ctx, c, []string{id})
-		if err != nil {
-			return 0, err
-		}
-		if rows > 0 {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // replaceDatabases stops a contender's services, does something to each of their
