@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/shadowless/shadowless/pkg/identity"
 )
 
 // finish does the last steps of an erasure and reports whether it got to the end.
@@ -87,13 +89,18 @@ func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error
 	return sealed, nil
 }
 
+// ofErasure finds an erasure's events but those that tell who kept something of
+// the erased user that they must keep it longer, or no longer: they name nobody,
+// and who has not read them yet must.
+const ofErasure = `erasure_id = $1 AND type NOT IN ('` + identity.TypeErasureHeld + `', '` + identity.TypeErasureReleased + `')`
+
 // removeMessages overwrites the user's messages in the stream, with those that
 // an event has there because it was published again.
 func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 	rows, err := w.Pool.Query(ctx, `SELECT c.event_id, c.stream_sequence FROM event_copies c
-			JOIN events v ON v.id = c.event_id WHERE v.erasure_id = $1
+			JOIN events ON id = c.event_id WHERE `+ofErasure+`
 		UNION SELECT id, stream_sequence FROM events
-			WHERE erasure_id = $1 AND removed_at IS NULL AND stream_sequence IS NOT NULL
+			WHERE `+ofErasure+` AND removed_at IS NULL AND stream_sequence IS NOT NULL
 		ORDER BY stream_sequence`, id)
 	if err != nil {
 		return fmt.Errorf("read the messages to delete: %w", err)
@@ -169,7 +176,7 @@ func (w *Worker) complete(ctx context.Context, id uuid.UUID) (ended bool, err er
 			return err
 		}
 		var left bool
-		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE erasure_id = $1 AND removed_at IS NULL)`, id).Scan(&left)
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM events WHERE `+ofErasure+` AND removed_at IS NULL)`, id).Scan(&left)
 		if err != nil {
 			return fmt.Errorf("look for messages: %w", err)
 		}

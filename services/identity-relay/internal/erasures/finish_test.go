@@ -2,6 +2,7 @@ package erasures_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -141,4 +142,46 @@ func TestRun_LeavesAUserForLaterOfWhomSomebodyWrites(t *testing.T) {
 	require.NoError(t, writing.Commit(t.Context()))
 	reaches(t, db, "complete", 2)
 	require.Empty(t, stop())
+}
+
+// Who has not read yet that a legal hold was lifted keeps rows until it has, also
+// when the erasure is opened again and nobody waits for that participant.
+func TestRun_LeavesWhatWasToldOfLegalHolds(t *testing.T) {
+	t.Parallel()
+	db, broker := identitytest.Postgres(t, schema.Sets()...), identitytest.NATS(t)
+	stream := broker.Stream(jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events"}})
+	s := settings(t)
+	s.Stream = "EVENTS"
+	id := uuid.New()
+	_, err := db.Pool.Exec(t.Context(), `WITH e AS (INSERT INTO erasures
+			(id, user_id, user_hash, hash_key_id, source, state, opened_at, requested_at, grace_until, round)
+			VALUES ($1, 'u1', $2, 'k1', 'auther', 'requested', now(), now(), now(), 2))
+		INSERT INTO erasure_participants (erasure_id, round, participant) VALUES ($1, 2, 'identity-relay')`, id, s.Tombstones.Hash("u1"))
+	require.NoError(t, err)
+	var sequences []uint64
+	for _, e := range []struct{ kind, user string }{
+		{"erasure.held", "erased:" + id.String()}, {"erasure.released", "erased:" + id.String()}, {"user.deleted", "u1"}, {"erasure.requested", "u1"},
+	} {
+		event := uuid.New()
+		ack, err := broker.JetStream.Publish(t.Context(), "events", nil, jetstream.WithMsgID(event.String()))
+		require.NoError(t, err)
+		_, err = db.Pool.Exec(t.Context(), `INSERT INTO events (version, id, source, type, user_id, erasure_id, occurred_at, stream_sequence)
+			VALUES ($1, $2, 'identity-relay', $3, $4, $5, now(), $1)`, int64(ack.Sequence), event, e.kind, e.user, id) //nolint:gosec // sequences stay far below 2^63
+		require.NoError(t, err)
+		sequences = append(sequences, ack.Sequence)
+	}
+	_, err = db.Pool.Exec(t.Context(), `INSERT INTO event_copies (event_id, stream_sequence) SELECT id, 99 FROM events WHERE type = 'erasure.released'`)
+	require.NoError(t, err)
+	stop := run(t, erasures.Worker{Pool: db.Pool, JetStream: broker.JetStream, Settings: s})
+	reaches(t, db, "complete", 1)
+	require.Empty(t, stop())
+	for i, gone := range []bool{false, false, true, true} {
+		_, err := stream.GetMsg(t.Context(), sequences[i])
+		require.Equal(t, gone, errors.Is(err, jetstream.ErrMsgNotFound), "message %d: %v", i, err)
+	}
+	var kept, copies int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE removed_at IS NULL), (SELECT count(*) FROM event_copies)
+		FROM events WHERE type IN ('erasure.held', 'erasure.released')`).Scan(&kept, &copies))
+	require.Equal(t, 2, kept, "they can be published again")
+	require.Equal(t, 1, copies)
 }
