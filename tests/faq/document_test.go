@@ -67,7 +67,26 @@ func TestRead_RefusesATestWithoutAnAnswer(t *testing.T) {
 		_, err := read("x_test.go", []byte("package faq\n\n"+comment+"func TestX() {}\n"))
 		require.ErrorIs(t, err, ErrNoAnswer, name)
 	}
-	questions, err := read("x_test.go", []byte("package faq\n\n// TestX: why is\n// that?\n//\n// Because.\nfunc TestX() {}\n\nfunc other() {}\n"))
+	questions, err := read("x_test.go", []byte("package faq\n\n// TestX: why is\n// that?\n//\n// Because.\nfunc TestX() {}\n\nfunc other() { system(t) }\n"))
 	require.NoError(t, err)
-	require.Equal(t, []Question{{"TestX", "x_test.go", "why is that?", "Because."}}, questions)
+	require.Equal(t, []Question{{"TestX", "x_test.go", "why is that?", "Because.", false}}, questions)
+}
+
+// The page says of each answer whether its test runs on the whole system.
+func TestDocument_SaysWhatATestRunsOn(t *testing.T) {
+	t.Parallel()
+	for body, whole := range map[string]bool{
+		"w := system(t)":                           true,
+		"t.Run(``, func() { use(alone(t)) })":      true,
+		"w := other.system(t); system := 1; _ = w": false,
+	} {
+		questions, err := read("x_test.go", []byte("package faq\n\n// TestX: why?\n//\n// Because.\nfunc TestX() { "+body+" }\n"))
+		require.NoError(t, err)
+		require.Equal(t, whole, questions[0].Whole, body)
+	}
+	document, err := Document()
+	require.NoError(t, err)
+	require.Contains(t, string(document), "[TestEncodedNotEncrypted](../tests/faq/token_test.go) on the whole system: `go test ./tests/faq -run '^TestEncodedNotEncrypted$'`")
+	require.Contains(t, string(document), "[TestTwoIssuers](../tests/faq/token_test.go) on its own, without the whole system: `")
+	require.Regexp(t, `\b\d+ of the \d+ call the whole system`, string(document))
 }
