@@ -73,7 +73,7 @@ bench-identity: needs-postgres ## Identity events beside their floors: latency, 
 	go run ./tests/bench-identity $(BENCH_ARGS)
 
 .PHONY: compare
-compare: needs-postgres ## Shadow table or federated IDs: measure both, report in bin/compare (under 20 minutes; ARGS="--users 1000000").
+compare: needs-postgres ## Shadow table or federated IDs: measure both, report in bin/compare (under 20 minutes; ARGS="--users 1000000 --runs 1" for a million).
 	go run ./cmd/shadowless compare $(ARGS)
 
 .PHONY: compare-quick

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,13 +14,29 @@ import (
 )
 
 type compareCommand struct {
-	Users     int      `help:"Users of the identity provider." default:"100000"`
-	Runs      int      `help:"How often each archetype is measured, in turns." default:"5"`
-	Quick     bool     `help:"Few users and short runs: rough numbers within two minutes."`
+	Users     int      `help:"Users of the identity provider; 100000 if not given." placeholder:"N" xor:"size"`
+	Runs      int      `help:"How often each archetype is measured, in turns; 6, or with --quick 5, if not given. A million users: --users 1000000 --runs 1." placeholder:"N"`
+	Quick     bool     `help:"Few users and short runs: rough numbers within two minutes." xor:"size"`
 	Only      []string `help:"Only these scenarios, separated by commas."`
 	Out       string   `help:"Where the reports go." default:"bin/compare" type:"path"`
 	From      string   `help:"Measure nothing: render this report.json again." type:"existingfile"`
 	SkipFsync bool     `help:"A forgetful Postgres, for disks that are slower than any that would be used."`
+}
+
+// usualUsers is how many there are when nobody says.
+const usualUsers = 100_000
+
+// options of the comparison that the flags ask for.
+func (c *compareCommand) options() harness.Options {
+	o := harness.Full(cmp.Or(c.Users, usualUsers))
+	if c.Quick {
+		o = harness.Quick()
+	}
+	o.Runs, o.Only, o.SkipFsync = cmp.Or(c.Runs, o.Runs), c.Only, c.SkipFsync
+	o.Start = func(part harness.Part, argument string) []string {
+		return []string{comparePart, string(part), argument}
+	}
+	return o
 }
 
 // comparePart is the hidden command of the processes that a comparison starts.
@@ -42,14 +59,7 @@ func (c *compareCommand) Run(ctx context.Context) error {
 		}
 		return c.write(r)
 	}
-	o := harness.Full(c.Users)
-	if c.Quick {
-		o = harness.Quick()
-	}
-	o.Runs, o.Only, o.SkipFsync = c.Runs, c.Only, c.SkipFsync
-	o.Start = func(part harness.Part, argument string) []string {
-		return []string{comparePart, string(part), argument}
-	}
+	o := c.options()
 	bar := newBar(os.Stderr)
 	o.Progress = bar.show
 	r, err := harness.Run(ctx, o)

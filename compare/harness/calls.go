@@ -29,6 +29,7 @@ func calls(ctx context.Context, w *world) (report.Section, error) {
 			fmt.Sprintf("%d callers at once, each request as soon as the one before is answered, %s a run, after a request of each user; 200 users whose tokens are known.", callers, w.Lasting),
 			"Placing an order makes its invoice at billing, with a token on the user's behalf, in both archetypes.",
 			"CPU is that of orders, billing, identity-relay, token-exchange, the provider and Postgres together, divided by the requests; the load's own is not in it. It is counted in ticks of 10 ms.",
+			"The shadow archetype's tokens carry the user's name and e-mail address, from which it fills its rows; the federated one's do not, as it has no use for them. That is about 100 bytes more to read and to verify in each request.",
 			"Both verify tokens with the same code. The shadow archetype looks at the user's row before it writes, and trusts what it read for 5 s.",
 		},
 	}

@@ -39,7 +39,7 @@ var contenders = []contender{
 		receivers: []string{devstack.IdentityRelay},
 	},
 	{
-		label: "shadow, one database for all", archetype: report.Shadow, orders: oneOrders, billing: oneBilling,
+		label: report.OneDatabase, archetype: report.Shadow, orders: oneOrders, billing: oneBilling,
 		databases: []string{oneOrders}, receivers: []string{oneOrders},
 	},
 }
@@ -53,11 +53,15 @@ func bars() []report.Bar {
 	return out
 }
 
-// inTurns runs do for each contender in each run; who begins changes.
+// inTurns runs do for each contender in each run; who begins changes. What one
+// has left to do is done before the next one's turn.
 func (w *world) inTurns(ctx context.Context, do func(run, i int, c contender) error) error {
 	for run := range w.Runs {
 		for turn := range contenders {
 			i := (turn + run) % len(contenders)
+			if _, err := w.settled(ctx); err != nil {
+				return err
+			}
 			if err := do(run, i, contenders[i]); err != nil {
 				return fmt.Errorf("%s, run %d: %w", contenders[i].label, run+1, err)
 			}

@@ -9,7 +9,8 @@ import (
 )
 
 // delay stands between services and the identity provider's directory. It passes
-// bytes on, each chunk of a request as much later as it is told.
+// requests on at once, and each answer as much later as it is told: once for a
+// request, however many pieces either comes in.
 type delay struct {
 	url      string
 	listener net.Listener
@@ -17,6 +18,9 @@ type delay struct {
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 }
+
+// hanging is longer than anybody waits for an answer.
+const hanging = time.Hour
 
 func newDelay(target string) (*delay, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by close
@@ -46,23 +50,47 @@ func (d *delay) serve(from net.Conn, target string) {
 	}
 	defer d.forget(to)
 	d.keep(from, to)
+	gone := make(chan struct{}) // the caller has had enough
+	defer close(gone)
+	var asked atomic.Bool // and not answered yet
 	go func() {
-		_, _ = io.Copy(from, to) // ends with either
-		d.forget(from)
+		defer d.forget(from)
+		_ = pass(from, to, func() bool { return !asked.Swap(false) || d.held(gone) })
 	}()
+	_ = pass(to, from, func() bool {
+		asked.Store(true)
+		return true
+	})
+}
+
+// held waits as long as is said when it begins. It reports false where nobody
+// waits for the answer any more.
+func (d *delay) held(gone <-chan struct{}) bool {
+	timer := time.NewTimer(time.Duration(d.wait.Load()))
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// pass copies until either end is closed; before is called for each piece.
+func pass(to io.Writer, from io.Reader, before func() bool) error {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
-		if wait := time.Duration(d.wait.Load()); wait > 0 && n > 0 {
-			time.Sleep(wait)
-		}
 		if n > 0 {
+			if !before() {
+				return net.ErrClosed
+			}
 			if _, err := to.Write(buffer[:n]); err != nil {
-				return
+				return err
 			}
 		}
 		if err != nil {
-			return
+			return err
 		}
 	}
 }

@@ -99,7 +99,7 @@ func names(ctx context.Context, w *world) (report.Section, error) { //nolint:goc
 		Title: "Orders with display names", Question: "A JOIN, or asking somebody: what does a page of 50 orders with its customers' names cost?",
 		Method: []string{
 			"GET /v1/tenant/orders?limit=50 by staff, one request at a time. The shadow archetype joins; the other asks the directory for those names that are not in its memory, all in one call.",
-			fmt.Sprintf("Warm: all names were asked for before. Cold: no name was. Slow: cold, and the provider answers %s later, which is simulated on the connection.", slowBy),
+			fmt.Sprintf("Warm: all names were asked for before. Cold: no name was. Slow: cold, and the provider answers each request %s later, which is simulated on the connection.", slowBy),
 			fmt.Sprintf("Of %d requests a run when warm, %d when cold and %d when slow, the median counts. Each cold page is of users whom nobody has asked for.", w.Samples, w.coldSamples(), w.slowSamples()),
 		},
 	}
@@ -108,7 +108,7 @@ func names(ctx context.Context, w *world) (report.Section, error) { //nolint:goc
 		Series: []report.Line{
 			joined: {Label: "shadow: JOIN", Archetype: report.Shadow}, warm: {Label: "directory, warm", Archetype: report.Federated},
 			cold: {Label: "directory, cold", Archetype: report.Federated}, slow: {Label: "directory, cold and slow", Archetype: report.Federated},
-			joinedInOne: {Label: "shadow: JOIN, one database", Archetype: report.Shadow},
+			joinedInOne: {Label: report.OneDatabase, Archetype: report.Shadow},
 		},
 	}
 	values := map[int]map[int][]float64{}

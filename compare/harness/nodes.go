@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/shadowless/shadowless/compare/report"
 	"github.com/shadowless/shadowless/compare/users"
 	"github.com/shadowless/shadowless/internal/config"
 	"github.com/shadowless/shadowless/internal/devstack"
@@ -25,26 +27,49 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// node is a service of which the curves have as many as they need: a database
-// with one table of users' rows, and what its archetype does when a user goes.
+// node is a database of services of which the curves have as many as they need:
+// a table of users' rows for each service, and what its archetype does when a
+// user goes.
 type node struct {
-	name string
-	pool *pgxpool.Pool
-	url  string // where the shadow archetype's takes webhooks
-	stop func() error
+	name   string
+	pool   *pgxpool.Pool
+	tables []string // one for each service
+	url    string   // where the shadow archetype's takes webhooks
+	stop   func() error
 }
 
 // nodes of both archetypes, all in this process.
 type nodes struct {
 	w                 *world
-	shadow, federated []*node
+	shadow, federated []*node // a service each
+	one               *node   // with all services
 }
 
 func (w *world) openNodes() *nodes { return &nodes{w: w} }
 
-// grow adds services until there are n of each archetype, and tells the relay
+// of a contender.
+func (s *nodes) of(c contender) []*node {
+	switch {
+	case c.archetype == report.Federated:
+		return s.federated
+	case c.label != report.OneDatabase:
+		return s.shadow
+	case s.one != nil:
+		return []*node{s.one}
+	default:
+		return nil // it was not opened
+	}
+}
+
+// things is the table of a node's first service, which its migration makes.
+const things = "things"
+
+// grow adds services until there are n of each contender, and tells the relay
 // whose answers it must have.
 func (s *nodes) grow(ctx context.Context, n int) error {
+	if err := s.growOne(ctx, n); err != nil {
+		return err
+	}
 	for len(s.shadow) < n {
 		i := len(s.shadow) + 1
 		shadow, err := s.openShadow(ctx, fmt.Sprintf("compare_shadow_node_%d", i))
@@ -69,12 +94,47 @@ func (s *nodes) grow(ctx context.Context, n int) error {
 	return s.w.restart(ctx, devstack.IdentityRelay, environ)
 }
 
-// close ends all of them and has the relay ask orders and billing again.
+// growOne adds services to the one database until there are n: a table each.
+func (s *nodes) growOne(ctx context.Context, n int) (err error) {
+	const name = "compare_shadow_one"
+	if s.one == nil {
+		if s.one, err = s.openShadow(ctx, name); err != nil {
+			return err
+		}
+	}
+	owner, err := config.ReadSecretFile(s.w.file(name + "_migrator.url"))
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, owner)
+	if err != nil {
+		return fmt.Errorf("connect to the one database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // what was made is committed
+	for len(s.one.tables) < n {
+		table := fmt.Sprintf("%s_%d", things, len(s.one.tables)+1)
+		// LIKE copies all but the foreign key.
+		_, err := conn.Exec(ctx, fmt.Sprintf(`CREATE TABLE %[1]s (LIKE %[2]s INCLUDING ALL);
+			ALTER TABLE %[1]s ADD CONSTRAINT %[1]s_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE`, table, things))
+		if err != nil {
+			return fmt.Errorf("make %s: %w", table, err)
+		}
+		s.one.tables = append(s.one.tables, table)
+	}
+	return nil
+}
+
+// close ends all of them, notes what they keep of users, and has the relay ask
+// orders and billing again.
 func (s *nodes) close(ctx context.Context) error {
 	var faults []error
-	for _, n := range append(s.shadow, s.federated...) {
-		faults = append(faults, n.stop())
-		n.pool.Close()
+	for _, c := range contenders {
+		for _, n := range s.of(c) {
+			kept, err := keptIn(ctx, n.pool, c.archetype)
+			s.w.ofNodes[c.orders] += kept
+			faults = append(faults, err, n.stop())
+			n.pool.Close()
+		}
 	}
 	environ, err := s.w.relayEnviron()
 	if err == nil {
@@ -123,7 +183,7 @@ func (s *nodes) openShadow(ctx context.Context, name string) (*node, error) {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	return &node{name: name, pool: pool, url: "http://" + listener.Addr().String(), stop: func() error {
+	return &node{name: name, pool: pool, tables: []string{things}, url: "http://" + listener.Addr().String(), stop: func() error {
 		err := server.Close()
 		if end := <-ended; !errors.Is(end, http.ErrServerClosed) {
 			err = errors.Join(err, end)
@@ -165,24 +225,8 @@ func (s *nodes) openFederated(ctx context.Context, database string) (*node, erro
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(running) }()
-	return &node{name: name, pool: pool, stop: func() error {
+	return &node{name: name, pool: pool, tables: []string{things}, stop: func() error {
 		cancel()
 		return <-ended
 	}}, nil
-}
-
-// give each node n rows of a user; the shadow archetype's user first.
-func (s *nodes) give(ctx context.Context, nodes []*node, userID string, rows int, mirrored bool) error {
-	for _, n := range nodes {
-		if mirrored {
-			if _, err := n.pool.Exec(ctx, `INSERT INTO users (id, name, email, avatar_url, banned, updated_at) VALUES ($1, '', '', '', false, 'epoch')`, userID); err != nil {
-				return fmt.Errorf("mirror a user: %w", err)
-			}
-		}
-		_, err := n.pool.Exec(ctx, `INSERT INTO things (user_id, body) SELECT $1, repeat('x', 100) FROM generate_series(1, $2::int)`, userID, rows)
-		if err != nil {
-			return fmt.Errorf("give a user rows: %w", err)
-		}
-	}
-	return nil
 }

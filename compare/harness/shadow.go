@@ -113,7 +113,8 @@ func (w *world) shadowEnviron(name string, pair [2]string) ([]string, error) {
 		"SHADOW_RECONCILE_INTERVAL=24h", "ORDERS_BILLING_URL=" + w.urls[pair[0]],
 	}
 	if name == oneBilling {
-		changes = append(changes, "SHADOW_ONE_DATABASE=true")
+		// A user who is deleted has one tombstone, which both must know again.
+		changes = append(changes, "SHADOW_ONE_DATABASE=true", "TOMBSTONE_KEY_FILE="+w.running.SecretFile("tombstone-"+devstack.Orders))
 	}
 	return w.environ(shadowServices[name], changes...)
 }

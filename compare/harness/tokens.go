@@ -48,7 +48,7 @@ var (
 )
 
 // token of a user. named puts the profile into it, from which the shadow
-// archetype fills its row; the other has no use for it.
+// archetype fills its row; the other has no use for it. The report says so.
 func (s *signer) token(userID, tenant string, permissions []string, named bool) (string, error) {
 	return s.session(userID, tenant, rand.Text(), permissions, named)
 }

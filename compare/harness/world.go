@@ -53,6 +53,7 @@ type world struct {
 	release    func()
 	taken      int              // users that a measurement used up
 	atStart    map[string]int64 // bytes about identities, by the contender's orders
+	ofNodes    map[string]int64 // the same, of the services that growth added
 	made       int              // users that it made
 }
 
@@ -60,7 +61,7 @@ type world struct {
 func openWorld(ctx context.Context, o Options, steps int) (_ *world, err error) {
 	w := &world{
 		Options: o, services: map[string]*measure.Process{}, urls: map[string]string{}, pools: map[string]*pgxpool.Pool{}, steps: steps,
-		brokers: map[string]*measure.Process{}, brokerURLs: map[string]string{}, atStart: map[string]int64{},
+		brokers: map[string]*measure.Process{}, brokerURLs: map[string]string{}, atStart: map[string]int64{}, ofNodes: map[string]int64{},
 		client: &http.Client{Timeout: startTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 256}},
 	}
 	defer func() {

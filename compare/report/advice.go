@@ -23,9 +23,9 @@ var choices = []struct{ archetype, decides, when string }{
 	},
 }
 
-// choice is the table of the four archetypes, with what each was measured at; it
+// Choice is the table of the four archetypes, with what each was measured at; it
 // is empty where that was not measured.
-func (r *Report) choice() Table {
+func (r *Report) Choice() Table {
 	t := Table{Head: []string{"archetype", "who decides"}}
 	for _, s := range r.Sections {
 		if s.ID != delegation {

@@ -1,11 +1,14 @@
 package report
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 const (
 	linesHeight = 340
 	leftRoom    = 76
-	labelsRoom  = 190
+	labelsRoom  = 226
 )
 
 // chart draws each line through the medians, over a band from the least to the
@@ -41,7 +44,7 @@ func (c Curve) chart() string {
 		last := l.Points[len(l.Points)-1]
 		ends = append(ends, end{y: y.at(SpreadOf(last.Values).Median), label: l.Label, class: class})
 	}
-	for _, e := range apart(ends) {
+	for _, e := range apart(ends, bottom) {
 		d.line("key "+e.class, right+8, e.y, right+28, e.y)
 		d.label("name", right+34, e.y+4, shorten(e.label))
 	}
@@ -81,12 +84,16 @@ type end struct {
 	label, class string
 }
 
-// apart moves names that would cover each other.
-func apart(ends []end) []end {
+// apart moves names that would cover each other, and keeps the lowest above bottom.
+func apart(ends []end, bottom float64) []end {
 	const room = 17
-	slices.SortStableFunc(ends, func(a, b end) int { return int(a.y - b.y) })
+	slices.SortStableFunc(ends, func(a, b end) int { return cmp.Compare(a.y, b.y) })
 	for i := 1; i < len(ends); i++ {
 		ends[i].y = max(ends[i].y, ends[i-1].y+room)
+	}
+	for i := len(ends) - 1; i >= 0; i-- {
+		ends[i].y = min(ends[i].y, bottom)
+		bottom = ends[i].y - room
 	}
 	return ends
 }

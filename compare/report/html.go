@@ -18,7 +18,14 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"rows":  Measure.rows,
 	"table": Curve.table,
 	"outcome": func(o Outcome) map[string]string {
+		var one Spread
+		text := "–"
+		if o.OneDatabase != nil {
+			one = *o.OneDatabase
+			text = o.Unit.Format(one.Median)
+		}
 		return map[string]string{
+			"one": text, "oneSpread": one.brackets(o.Unit),
 			"shadow": o.Unit.Format(o.Shadow.Median), "shadowSpread": o.Shadow.brackets(o.Unit), "federated": o.Unit.Format(o.Federated.Median), "federatedSpread": o.Federated.brackets(o.Unit),
 			"name": o.name(), "class": o.Winner.class(),
 		}
@@ -29,7 +36,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 // from anywhere. It follows the reader's light or dark theme.
 func (r *Report) HTML(w io.Writer) error {
 	return page.Execute(w, map[string]any{
-		"Title": title, "Subtitle": r.subtitle(), "Reading": reading, "Report": r, "Groups": grouped(r.Outcomes()), "Advice": r.advice(), "Choice": r.choice(),
+		"Title": title, "Subtitle": r.Subtitle(), "Reading": reading, "Report": r, "Groups": grouped(r.Outcomes()), "Advice": r.advice(), "Choice": r.Choice(),
 	})
 }
 

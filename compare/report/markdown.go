@@ -12,26 +12,40 @@ const (
 	// reading is how numbers are given.
 	reading = "A number is the median of the runs, with the least and the most in brackets. A ratio compares each run with the same run of the first line, " +
 		"and is the median of those. The archetypes take turns, so that what slows the machine for a while slows both. " +
-		"A winner is named where every run agrees, of at least five; counts are exact and need one."
+		"Better is who is so in every run, of at least five, and by 5 % in the median; whole numbers are counted, and need one run. " +
+		"It is told of the two variants with a database for each service; the shadow table with one database, which all services must share, stands beside them " +
+		"where it was measured."
 )
 
 // Markdown writes the report for forges; curves are tables there.
 func (r *Report) Markdown(w io.Writer) error {
 	out := &markdown{w: bufio.NewWriter(w)}
 	out.line("# %s\n", title)
-	out.line("%s\n", text(r.subtitle()))
+	out.line("%s\n", text(r.Subtitle()))
 	out.line("%s\n", reading)
-	out.summary(r.Outcomes())
+	if summary := r.Summary(); len(summary.Rows) > 0 {
+		out.line("## Summary\n")
+		out.table(summary)
+	}
 	for _, s := range r.Sections {
 		out.section(s)
 	}
 	out.line("## Where the shadow table wins, and when to choose it\n")
 	out.list(r.advice())
-	if choice := r.choice(); len(choice.Rows) > 0 {
+	if choice := r.Choice(); len(choice.Rows) > 0 {
 		out.line("## Four archetypes\n")
 		out.table(choice)
 	}
 	return out.w.Flush()
+}
+
+// Markdown of a table alone, for pages that quote it.
+func (t Table) Markdown() string {
+	var out strings.Builder
+	m := &markdown{w: bufio.NewWriter(&out)}
+	m.table(t)
+	_ = m.w.Flush() // a Builder does not fail
+	return strings.TrimRight(out.String(), "\n")
 }
 
 // markdown keeps the writer's first error, which Flush returns.
@@ -66,21 +80,6 @@ func (m *markdown) row(cells []string) {
 		safe[i] = text(c)
 	}
 	m.line("| %s |", strings.Join(safe, " | "))
-}
-
-func (m *markdown) summary(outcomes []Outcome) {
-	if len(outcomes) == 0 {
-		return
-	}
-	t := Table{Head: []string{"question", "measured", "shadow table", "federated IDs", "better"}}
-	for i, o := range outcomes {
-		if i > 0 && outcomes[i-1].SectionID == o.SectionID {
-			o.Section = "" // said above
-		}
-		t.Rows = append(t.Rows, []string{o.Section, o.Name, o.Shadow.format(o.Unit), o.Federated.format(o.Unit), o.name()})
-	}
-	m.line("## Summary\n")
-	m.table(t)
 }
 
 func (m *markdown) section(s Section) {

@@ -23,7 +23,8 @@ const (
 // Unit of a number.
 type Unit string
 
-// Units. A count is exact; everything else is measured.
+// Units. A whole count is exact; a broken one is an average, and everything else
+// is measured.
 const (
 	Milliseconds Unit = "ms"
 	Bytes        Unit = "B"
@@ -42,6 +43,9 @@ type Report struct {
 // Machine is what it ran on.
 type Machine struct {
 	Processors int    `json:"processors"`
+	Model      string `json:"model,omitempty"`    // of the processors
+	Memory     int64  `json:"memory,omitempty"`   // in bytes
+	Revision   string `json:"revision,omitempty"` // of the source
 	System     string `json:"system"`
 	Go         string `json:"go"`
 	Postgres   string `json:"postgres"`
@@ -151,6 +155,11 @@ func Read(path string) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a report: %w", err)
 	}
+	return Parse(raw)
+}
+
+// Parse the bytes of a report.json.
+func Parse(raw []byte) (*Report, error) {
 	var r Report
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, fmt.Errorf("read a report: %w", err)

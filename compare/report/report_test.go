@@ -122,13 +122,13 @@ func TestJSON_KeepsTheRuns(t *testing.T) {
 
 func TestChoice_HasWhatEachOfTheFourWasMeasuredAt(t *testing.T) {
 	t.Parallel()
-	choice := example().choice()
+	choice := example().Choice()
 	require.Len(t, choice.Rows, 4)
 	require.Equal(t, []string{"federated × full delegation", "the provider, at each request", "12.0 ms"}, choice.Rows[3][:3])
 	for _, row := range choice.Rows {
 		require.Len(t, row, len(choice.Head))
 	}
-	require.Empty(t, (&Report{}).choice().Rows, "it was not measured")
+	require.Empty(t, (&Report{}).Choice().Rows, "it was not measured")
 }
 
 func TestAdvice_SaysWhereTheShadowTableWon(t *testing.T) {
@@ -171,9 +171,46 @@ func TestWinner_OnlyWhereEveryRunAgrees(t *testing.T) {
 	require.Equal(t, Neither, measure(Milliseconds, five[:4], less).Winner(), "four runs do not tell")
 	require.Equal(t, Shadow, measure(Count, []float64{0}, []float64{1}).Winner(), "a count is exact")
 	require.Equal(t, Neither, measure(Count, nil, []float64{1}).Winner())
+	require.Equal(t, Neither, measure(Count, []float64{4}, []float64{5.45}).Winner(), "an average is not exact")
+	require.Equal(t, Shadow, measure(Count, less, []float64{5.45, 5.45, 5.45, 5.45, 5.45}).Winner(), "but five agree")
+	near := []float64{4.8, 4.8, 4.8, 4.8, 4.8}
+	require.Equal(t, Neither, measure(Milliseconds, five, near).Winner(), "nobody notices 4 %")
 	m := measure(Count, []float64{0}, []float64{1})
 	m.MoreIsBetter = true
 	require.Equal(t, Federated, m.Winner())
+}
+
+func TestSummary_HasTheOneDatabaseAndSaysWhatRanOnce(t *testing.T) {
+	t.Parallel()
+	r := &Report{Sections: []Section{{ID: "a", Title: "A", Measures: []Measure{
+		{Name: "counted", Unit: Count, Bars: []Bar{{Archetype: Shadow, Values: []float64{2}}, {Archetype: Federated, Values: []float64{1}}, {Label: OneDatabase, Archetype: Shadow, Values: []float64{7}}}},
+		{Name: "same", Unit: Count, Bars: []Bar{{Archetype: Shadow, Values: []float64{2}}, {Archetype: Federated, Values: []float64{2}}}},
+		{Name: "average", Unit: Count, Bars: []Bar{{Archetype: Shadow, Values: []float64{4}}, {Archetype: Federated, Values: []float64{5.5}}}},
+	}}}}
+	require.Equal(t, [][]string{
+		{"A", "counted", "2", "1", "federated IDs (one run)", "7"},
+		{"", "same", "2", "2", "the same (one run)", "–"},
+		{"", "average", "4", "5.50", "not told by 1 run", "–"},
+	}, r.Summary().Rows)
+	require.Empty(t, r.Summary("b").Rows)
+	page := write(t, func(b *bytes.Buffer) error { return r.HTML(b) })
+	require.Contains(t, page, "<td>7<small>")
+}
+
+func TestSubtitle_SaysWhatItRanOn(t *testing.T) {
+	t.Parallel()
+	r := example()
+	require.NotContains(t, r.Subtitle(), "evision")
+	r.Machine = Machine{Processors: 1, Model: "Some CPU", Memory: 2 << 30, System: "linux/amd64", Go: "go1", Revision: "0123456789ab with changes"}
+	require.Contains(t, r.Subtitle(), "1 processor (Some CPU), 2.00 GiB of memory, linux/amd64, go1, PostgreSQL")
+	require.Contains(t, r.Subtitle(), "Revision 0123456789ab with changes.")
+}
+
+func TestApart_NamesStayWithinTheChart(t *testing.T) {
+	t.Parallel()
+	ends := apart([]end{{y: 290}, {y: 289}, {y: 10}, {y: 288}}, 290)
+	require.Equal(t, []end{{y: 10}, {y: 256}, {y: 273}, {y: 290}}, ends)
+	require.Equal(t, []end{{y: 10}, {y: 27}}, apart([]end{{y: 10}, {y: 12}}, 290))
 }
 
 func TestFormat(t *testing.T) {

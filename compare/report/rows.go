@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -61,20 +62,60 @@ func (l Line) at(x float64, u Unit) string {
 	return "–"
 }
 
-// name of a winner, for people.
+// Summary has a row for each outcome of the given sections, or of all. Better is
+// told of the two that have the same databases.
+func (r *Report) Summary(sections ...string) Table {
+	t := Table{Head: []string{"question", "measured", "shadow table", "federated IDs", "better", "shadow, one database"}}
+	last := ""
+	for _, o := range r.Outcomes() {
+		if len(sections) > 0 && !slices.Contains(sections, o.SectionID) {
+			continue
+		}
+		question := o.Section
+		if o.SectionID == last {
+			question = "" // said above
+		}
+		last = o.SectionID
+		t.Rows = append(t.Rows, []string{question, o.Name, o.Shadow.format(o.Unit), o.Federated.format(o.Unit), o.name(), o.one()})
+	}
+	return t
+}
+
+// CurveTable is the n-th curve of a section, from 0; it is empty where that was not measured.
+func (r *Report) CurveTable(section string, n int) Table {
+	for _, s := range r.Sections {
+		if s.ID == section && n < len(s.Curves) {
+			return s.Curves[n].table()
+		}
+	}
+	return Table{}
+}
+
+// one is what the variant with one database was measured at.
+func (o Outcome) one() string {
+	if o.OneDatabase == nil {
+		return "–"
+	}
+	return o.OneDatabase.format(o.Unit)
+}
+
+// name of a winner, for people. What ran once says so.
 func (o Outcome) name() string {
+	text := "no clear difference"
 	switch {
 	case o.Winner == Shadow:
-		return "shadow table"
+		text = "shadow table"
 	case o.Winner == Federated:
-		return "federated IDs"
-	case o.Unit == Count && o.Shadow.Median == o.Federated.Median:
-		return "the same"
-	case o.Unit != Count && o.Runs < clearRuns:
+		text = "federated IDs"
+	case o.Exact && o.Shadow == o.Federated:
+		text = "the same"
+	case !o.Exact && o.Runs < clearRuns:
 		return "not told by " + strconv.Itoa(o.Runs) + plural(o.Runs, " run", " runs")
-	default:
-		return "no clear difference"
 	}
+	if o.Runs == 1 {
+		text += " (one run)"
+	}
+	return text
 }
 
 func plural(n int, one, many string) string {
@@ -84,14 +125,28 @@ func plural(n int, one, many string) string {
 	return many
 }
 
-// subtitle is one line on what it ran.
-func (r *Report) subtitle() string {
-	text := fmt.Sprintf("%s users, %s orders, %d alternating %s; %s; %d processors, %s, %s, PostgreSQL %s (fsync %s), nats-server %s; the whole took %s.",
+// Subtitle is one line on what it ran.
+func (r *Report) Subtitle() string {
+	text := fmt.Sprintf("%s users, %s orders, %d alternating %s; %s; %s, PostgreSQL %s (fsync %s), nats-server %s; the whole took %s.",
 		Count.Format(float64(r.Scale.Users)), Count.Format(float64(r.Scale.Orders)), r.Scale.Runs, plural(r.Scale.Runs, "run", "runs"),
-		r.Started.UTC().Format("2006-01-02 15:04 MST"), r.Machine.Processors, r.Machine.System, r.Machine.Go,
-		r.Machine.Postgres, r.Machine.Fsync, r.Machine.NATS, Milliseconds.Format(r.Seconds*1000))
+		r.Started.UTC().Format("2006-01-02 15:04 MST"), r.Machine, r.Machine.Postgres, r.Machine.Fsync, r.Machine.NATS, Milliseconds.Format(r.Seconds*1000))
+	if r.Machine.Revision != "" {
+		text += " Revision " + r.Machine.Revision + "."
+	}
 	if r.Scale.Quick {
 		text = "A quick run, whose numbers are rough: " + text
 	}
 	return text
+}
+
+// String tells the processors, the memory and the platform, as far as they are known.
+func (m Machine) String() string {
+	text := fmt.Sprintf("%d %s", m.Processors, plural(m.Processors, "processor", "processors"))
+	if m.Model != "" {
+		text += " (" + m.Model + ")"
+	}
+	if m.Memory > 0 {
+		text += ", " + Bytes.Format(float64(m.Memory)) + " of memory"
+	}
+	return text + ", " + m.System + ", " + m.Go
 }

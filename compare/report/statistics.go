@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"slices"
 )
 
@@ -37,18 +38,27 @@ func Ratios(a, b []float64) []float64 {
 
 // clearRuns is how many runs it takes to call a difference clear. Of five pairs
 // that do not really differ, all fall on one side by chance once in sixteen
-// times; of three, once in four.
+// times, of six once in thirty-two; of three, once in four.
 const clearRuns = 5
 
-// Winner of a measure: who is better in every single run, of at least five. A
-// count is exact, so one run decides it. Neither means that the runs do not tell.
+// clearPart is by how much of the larger median two must differ besides: what is
+// the same to everybody who uses it has no winner.
+const clearPart = 0.05
+
+// Winner of a measure: who is better in every single run, of at least five, and by
+// 5 % in the median. What is counted is exact, so one run decides it. Neither
+// means that the runs do not tell.
 func (m Measure) Winner() Archetype {
 	shadow, federated := m.first(Shadow), m.first(Federated)
 	if shadow == nil || federated == nil {
 		return Neither
 	}
 	n := min(len(shadow.Values), len(federated.Values))
-	if n == 0 || n < clearRuns && m.Unit != Count {
+	if n == 0 || n < clearRuns && !m.exact() {
+		return Neither
+	}
+	a, b := SpreadOf(shadow.Values).Median, SpreadOf(federated.Values).Median
+	if math.Abs(a-b) < clearPart*max(math.Abs(a), math.Abs(b)) {
 		return Neither
 	}
 	var winner Archetype
@@ -69,6 +79,33 @@ func (m Measure) Winner() Archetype {
 	return winner
 }
 
+// exact reports whether all that is compared was counted. A broken number is an
+// average, and is as uncertain as what is measured.
+func (m Measure) exact() bool {
+	if m.Unit != Count {
+		return false
+	}
+	for _, a := range []Archetype{Shadow, Federated} {
+		if bar := m.first(a); bar != nil && slices.ContainsFunc(bar.Values, func(v float64) bool { return v != math.Trunc(v) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// OneDatabase is the label of the shadow table's variant with one database for
+// all services, wherever it was measured.
+const OneDatabase = "shadow, one database for all"
+
+// inOneDatabase is that variant's bar, or nil.
+func (m Measure) inOneDatabase() *Bar {
+	i := slices.IndexFunc(m.Bars, func(b Bar) bool { return b.Label == OneDatabase })
+	if i < 0 {
+		return nil
+	}
+	return &m.Bars[i]
+}
+
 func (m Measure) first(a Archetype) *Bar {
 	for i := range m.Bars {
 		if m.Bars[i].Archetype == a {
@@ -83,7 +120,9 @@ type Outcome struct {
 	Section, SectionID, Name string
 	Unit                     Unit
 	Shadow, Federated        Spread
+	OneDatabase              *Spread // of the shadow table with one database; nil where that was not measured
 	Runs                     int
+	Exact                    bool // one run tells
 	Winner                   Archetype
 }
 
@@ -96,10 +135,15 @@ func (r *Report) Outcomes() []Outcome {
 			if shadow == nil || federated == nil {
 				continue
 			}
-			out = append(out, Outcome{
+			o := Outcome{
 				Section: s.Title, SectionID: s.ID, Name: m.Name, Unit: m.Unit, Shadow: SpreadOf(shadow.Values), Federated: SpreadOf(federated.Values),
-				Runs: min(len(shadow.Values), len(federated.Values)), Winner: m.Winner(),
-			})
+				Runs: min(len(shadow.Values), len(federated.Values)), Exact: m.exact(), Winner: m.Winner(),
+			}
+			if one := m.inOneDatabase(); one != nil && len(one.Values) > 0 {
+				spread := SpreadOf(one.Values)
+				o.OneDatabase = &spread
+			}
+			out = append(out, o)
 		}
 	}
 	return out
