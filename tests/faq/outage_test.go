@@ -21,7 +21,7 @@ import (
 //
 // Every request with a live token, because a service verifies with keys that it holds in memory and, for its next start, on disk; the test restarts
 // orders while the provider is away, and orders answers. Static permissions of the token keep working, service-to-service calls too, since token-exchange is another
-// service with keys of its own. What stops is the provider's own: nobody can sign in, and nobody can refresh, so users drop out one by one as their tokens
+// service with keys of its own: in the test it delegates for a token that nobody has shown it before. What stops is the provider's own: nobody can sign in, and nobody can refresh, so users drop out one by one as their tokens
 // expire (15 minutes here; a longer life is more reach in an outage and more danger after a theft). A permission
 // that must be asked for is refused with 503 and `Retry-After`, not allowed: [the whole table](architecture.md) says so for each part. When the provider is
 // back, the next sign-in works without anybody restarting anything.
@@ -30,13 +30,15 @@ func TestIdPDown(t *testing.T) {
 	w := alone(t)
 	c := w.newCustomer()
 	order := w.paid(c.Person)
+	unused := w.signIn(c.email, c.password)
 	w.stop(devstack.DevIDP)
 
+	w.place(unused) // orders has no delegated token for this one yet
 	require.Equal(t, http.StatusOK, w.reads(c.Token))
-	w.place(c.Person)
 	require.NoError(t, w.StopService(w.ctx(), devstack.Orders))
 	require.NoError(t, w.StartService(w.ctx(), devstack.Orders))
 	require.Equal(t, http.StatusOK, w.reads(c.Token), "with the key set on disk")
+	w.place(c.Person)
 
 	_, err := journey.SignIn(w.ctx(), w.Running, c.email, c.password)
 	require.True(t, journey.Unreachable(err), "nobody signs in")
