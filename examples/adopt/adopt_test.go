@@ -2,6 +2,7 @@ package adopt_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,7 @@ func versions(s *service, step int) []adopt.HelpDesk {
 }
 
 // At every step each version that may run sees what every other wrote, for old
-// users and for one who has just come.
+// users and for those who have just come, to whichever version first.
 func TestVersions_WorkSideBySideAtEveryStep(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -38,28 +39,53 @@ func TestVersions_WorkSideBySideAtEveryStep(t *testing.T) {
 			}
 			s.must(s.block(forward[step-1]))
 		}
-		newcomer := fmt.Sprintf("new %d", step)
 		running := versions(s, step)
-		for i, desk := range running {
-			for _, userID := range []string{"auth0|alice", "bob", newcomer} {
-				if step == 4 && userID == newcomer && i == 0 {
-					continue // comes to the newer version first, so there is no row of users
+		// In the middle of a rollout the next request may meet either version: the
+		// newcomers come to the older one first, and to the newer one.
+		for round, order := range [][]adopt.HelpDesk{running, backwards(running)} {
+			newcomer := fmt.Sprintf("new %d.%d", step, round)
+			for i, desk := range order {
+				for _, userID := range []string{"auth0|alice", "bob", newcomer} {
+					s.signIn(desk, userID)
+					if i > 0 {
+						s.requireDigest(running, userID, false) // what they chose at the other version stands
+					}
+					title := fmt.Sprintf("step %d, round %d, version %d", step, round, i)
+					require.NoError(t, desk.Open(t.Context(), userID, title))
+					wrote[userID] = append(wrote[userID], title)
+					for _, wanted := range []bool{true, false} {
+						require.NoError(t, desk.SetDigest(t.Context(), userID, wanted))
+						s.requireDigest(running, userID, wanted)
+					}
 				}
-				require.NoError(t, desk.SignIn(t.Context(), adopt.Person{UserID: userID, Email: userID + "@example.com", Name: userID}))
-				title := fmt.Sprintf("step %d, version %d", step, i)
-				require.NoError(t, desk.Open(t.Context(), userID, title))
-				wrote[userID] = append(wrote[userID], title)
-			}
-			require.NoError(t, desk.SetDigest(t.Context(), "bob", i == 0))
-			for _, reader := range running {
-				for userID, titles := range wrote {
-					require.Equal(t, titles, s.titles(reader, userID), "%T after step %d reads %s", reader, step, userID)
+				for _, reader := range running {
+					for userID, titles := range wrote {
+						require.Equal(t, titles, s.titles(reader, userID), "%T after step %d reads %s", reader, step, userID)
+					}
 				}
-				wants, err := reader.WantsDigest(t.Context(), "bob")
-				require.NoError(t, err)
-				require.Equal(t, i == 0, wants, "%T after step %d", reader, step)
 			}
 		}
+	}
+}
+
+func backwards(desks []adopt.HelpDesk) []adopt.HelpDesk {
+	desks = slices.Clone(desks)
+	slices.Reverse(desks)
+	return desks
+}
+
+func (s *service) signIn(desk adopt.HelpDesk, userID string) {
+	s.t.Helper()
+	require.NoError(s.t, desk.SignIn(s.t.Context(), adopt.Person{UserID: userID, Email: userID + "@example.com", Name: userID}))
+}
+
+// requireDigest wants every version to read the same preference.
+func (s *service) requireDigest(desks []adopt.HelpDesk, userID string, want bool) {
+	s.t.Helper()
+	for _, desk := range desks {
+		wants, err := desk.WantsDigest(s.t.Context(), userID)
+		require.NoError(s.t, err)
+		require.Equal(s.t, want, wants, "%T about %s", desk, userID)
 	}
 }
 

@@ -33,7 +33,10 @@ BEGIN
         UPDATE comments SET author_user_id = NEW.idp_id WHERE author_id = NEW.id;
         DELETE FROM preferences WHERE user_id = OLD.idp_id;
     END IF;
-    IF NEW.weekly_digest THEN
+    IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM preferences WHERE user_id = NEW.idp_id) THEN
+        -- Somebody who came to the new code first: what they chose there stands.
+        UPDATE users SET weekly_digest = p.weekly_digest FROM preferences AS p WHERE users.id = NEW.id AND p.user_id = NEW.idp_id;
+    ELSIF NEW.weekly_digest THEN
         DELETE FROM preferences WHERE user_id = NEW.idp_id;
     ELSIF NEW.idp_id IS NOT NULL THEN
         INSERT INTO preferences (user_id, weekly_digest) VALUES (NEW.idp_id, false)

@@ -26,14 +26,11 @@ func (f Federated) Titles(ctx context.Context, userID string) ([]string, error) 
 	return titles(ctx, f.DB, `SELECT title FROM tickets WHERE author_user_id = $1 ORDER BY id`, userID)
 }
 
-// SetDigest implements HelpDesk.
+// SetDigest implements HelpDesk. The default is written down too: while Dual still
+// runs, no row would mean to it what the users table says.
 func (f Federated) SetDigest(ctx context.Context, userID string, wanted bool) error {
-	if wanted {
-		_, err := f.DB.Exec(ctx, `DELETE FROM preferences WHERE user_id = $1`, userID)
-		return err
-	}
-	_, err := f.DB.Exec(ctx, `INSERT INTO preferences (user_id, weekly_digest) VALUES ($1, false)
-		ON CONFLICT (user_id) DO UPDATE SET weekly_digest = false`, userID)
+	_, err := f.DB.Exec(ctx, `INSERT INTO preferences (user_id, weekly_digest) VALUES ($1, $2)
+		ON CONFLICT (user_id) DO UPDATE SET weekly_digest = excluded.weekly_digest`, userID, wanted)
 	return err
 }
 
