@@ -46,8 +46,7 @@ func HoldUser(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Deci
 	if err := LockUser(ctx, tx, userID, true); err != nil {
 		return LegalHold{}, err
 	}
-	// Not the row of one that is requested: who seals it holds that row and waits
-	// for the lock on the user.
+	// Not the row of one that is requested: there is nothing to hold any more.
 	if _, err := tx.Exec(ctx, `SELECT FROM erasures WHERE user_id = $1 AND state IN ('grace', 'held') FOR UPDATE`, userID); err != nil {
 		return LegalHold{}, fmt.Errorf("lock the open erasure: %w", err)
 	}

@@ -23,26 +23,30 @@ import (
 // hash alone. It returns ErrNotFound, ErrOtherUser, ErrReason,
 // ErrUnderWay or ErrReadmitted.
 func Readmit(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, userID string, by Decider) error {
-	// The order of locks is that of sealing an erasure, which locks its row first.
-	e, _, err := lock(ctx, tx, id)
+	e, err := Get(ctx, tx, id)
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(s.Tombstones.Hashes(userID), func(h []byte) bool { return bytes.Equal(h, e.UserHash) }) {
 		return ErrOtherUser
 	}
-	switch {
-	case by.names(userID):
+	if by.names(userID) {
 		return ErrReason
+	}
+	// The user before the rows, as HoldUser and who records a fact.
+	if err := LockUser(ctx, tx, userID, true); err != nil {
+		return err
+	}
+	if e, _, err = lock(ctx, tx, id); err != nil {
+		return err
+	}
+	switch {
 	case e.State == Requested:
 		return ErrUnderWay
 	case e.State == Withdrawn || e.ReadmittedAt != nil:
 		return ErrReadmitted
 	case e.State != Complete:
 		return withdraw(ctx, tx, s, e, userID, by)
-	}
-	if err := LockUser(ctx, tx, userID, true); err != nil {
-		return err
 	}
 	now := s.Now().UTC()
 	// Every earlier erasure of the same user, too: none of them may be opened again.

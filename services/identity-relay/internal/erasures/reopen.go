@@ -91,11 +91,11 @@ func Reopen(ctx context.Context, tx pgx.Tx, s Settings, f Found, holders []strin
 	if err != nil {
 		return 0, err
 	}
-	// In the order of sealing an erasure: its row, then its user.
-	if _, _, err := lock(ctx, tx, f.ID); err != nil {
+	// The user before the row, as HoldUser.
+	if err := LockUser(ctx, tx, f.UserID, true); err != nil {
 		return 0, err
 	}
-	if err := LockUser(ctx, tx, f.UserID, true); err != nil {
+	if _, _, err := lock(ctx, tx, f.ID); err != nil {
 		return 0, err
 	}
 	if recent >= s.PerHour {
