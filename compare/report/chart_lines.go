@@ -8,7 +8,7 @@ import (
 const (
 	linesHeight = 340
 	leftRoom    = 76
-	labelsRoom  = 226
+	labelsRoom  = 250
 )
 
 // chart draws each line through the medians, over a band from the least to the
