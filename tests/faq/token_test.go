@@ -227,7 +227,7 @@ func TestOneKeyPerJob(t *testing.T) {
 // scope" ([the rule](../internal/access/rule.go) `access.ExternalClient`), so a partner without the scope gets 403, and so does a user, however powerful. The key itself opens nothing but the token endpoint: as a bearer token it is 401. A
 // registration can also name the networks that the partner calls from, and a client is blocked with a reason that its owner can read; then it gets no further token. The partners of the test are registered at
 // the running token-exchange and get their tokens there; the route is one of the test's own, behind the same access table, because no service here has one for partners. A plan bounds how much a partner may ask
-// (`TestPlans_LimitAKey`). Nor do [the NetworkPolicies](network.md) let anybody outside reach token-exchange or a service but the console: for partners put a gateway before both, and add its two edges.
+// (`TestPlans_LimitAKey`). Nor do [the NetworkPolicies](network.md) let anybody outside reach token-exchange, orders or billing: for partners put a gateway before both, and add its two edges.
 // There is no user for the partner, and none should be made: "integration users" are how a partner ends up with a person's rights.
 func TestExternalClient(t *testing.T) {
 	t.Parallel()
