@@ -104,8 +104,14 @@ func place(ctx context.Context, tx pgx.Tx, s Settings, userID string, by Decider
 
 // HoldOf is the ID of the hold that the user is under, or nil.
 func HoldOf(ctx context.Context, db RowQuerier, tombstones *participant.Tombstones, userID string) (*uuid.UUID, error) {
+	return holdOf(ctx, db, tombstones, userID, "")
+}
+
+// holdOf is HoldOf; with FOR SHARE nobody lifts the hold until the transaction
+// ends, and one that is being lifted is waited for.
+func holdOf(ctx context.Context, db RowQuerier, tombstones *participant.Tombstones, userID, locking string) (*uuid.UUID, error) {
 	var id uuid.UUID
-	err := db.QueryRow(ctx, `SELECT id FROM legal_holds WHERE user_hash = ANY($1) AND lifted_at IS NULL LIMIT 1`,
+	err := db.QueryRow(ctx, `SELECT id FROM legal_holds WHERE user_hash = ANY($1) AND lifted_at IS NULL LIMIT 1 `+locking,
 		tombstones.Hashes(userID)).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil

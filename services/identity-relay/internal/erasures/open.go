@@ -19,7 +19,8 @@ func Open(ctx context.Context, tx pgx.Tx, s Settings, userID, source string) (id
 	if err != nil {
 		return id, false, err
 	}
-	hold, err := HoldOf(ctx, tx, s.Tombstones, userID)
+	// Either who lifts the hold sees this erasure, or this sees that it is lifted.
+	hold, err := holdOf(ctx, tx, s.Tombstones, userID, "FOR SHARE")
 	if err != nil {
 		return id, false, err
 	}
