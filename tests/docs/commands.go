@@ -165,6 +165,9 @@ func (s *Source) goCommand(in, words []string) error {
 		if err != nil {
 			return err
 		}
+		if words[0] == "run" && !strings.Contains("\n"+s.text[folder], "\npackage main\n") {
+			return fmt.Errorf("%s is no program", p)
+		}
 		for _, kind := range []struct{ flag, functions string }{{"run", "Test|Fuzz|Example"}, {"bench", "Benchmark"}} {
 			if err := s.matches(folder, flags[kind.flag], kind.functions); err != nil {
 				return fmt.Errorf("go test %s -%s: %w", p, kind.flag, err)
