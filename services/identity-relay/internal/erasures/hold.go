@@ -126,6 +126,11 @@ func holdOf(ctx context.Context, db RowQuerier, tombstones *participant.Tombston
 // which is lifted, or both. Its grace period starts now. It returns ErrNotFound
 // or ErrNotHeld.
 func Release(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, by Decider) error {
+	// The hold before the erasure's row, as Lift.
+	_, err := tx.Exec(ctx, `SELECT FROM legal_holds WHERE id = (SELECT hold_id FROM erasures WHERE id = $1) FOR NO KEY UPDATE`, id)
+	if err != nil {
+		return fmt.Errorf("lock the legal hold: %w", err)
+	}
 	e, _, err := lock(ctx, tx, id)
 	if err != nil {
 		return err

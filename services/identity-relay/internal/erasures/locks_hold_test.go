@@ -63,3 +63,27 @@ func TestLift_SeesTheErasureThatIsBeingOpened(t *testing.T) {
 	require.Len(t, d.Decisions, 1)
 	require.Equal(t, "released", d.Decisions[0].Decision)
 }
+
+// Both lock the hold and then what it holds: in another order they would wait
+// for each other.
+func TestRelease_DoesNotWaitInACircleWithWhoLiftsTheHold(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	s := settings(t)
+	id := insert(t, db, s, "u1", "grace")
+	hold := holdUser(t, db, s, "u1")
+	lifting := begin(t, db)
+	_, err := lifting.Exec(t.Context(), `SELECT FROM legal_holds WHERE id = $1 FOR NO KEY UPDATE`, hold) // as Lift begins
+	require.NoError(t, err)
+	await := meanwhile(t, db, func(tx pgx.Tx) error { return erasures.Release(t.Context(), tx, s, id, by) })
+	waitsFor(t, db, lifting, "row")
+	_, err = lifting.Exec(t.Context(), `SELECT FROM erasures WHERE id = $1 FOR UPDATE NOWAIT`, id)
+	require.NoError(t, err, "who waits for the hold has no row")
+	require.NoError(t, erasures.Lift(t.Context(), lifting, s, hold, by))
+	require.NoError(t, lifting.Commit(t.Context()))
+	require.ErrorIs(t, await(), erasures.ErrNotHeld, "it was let go just before")
+	d, err := erasures.GetDetail(t.Context(), db.Pool, id)
+	require.NoError(t, err)
+	require.Equal(t, erasures.Grace, d.State)
+	require.Len(t, d.Decisions, 2)
+}
