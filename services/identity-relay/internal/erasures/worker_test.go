@@ -93,3 +93,26 @@ func TestRun_OneThatFailsHoldsUpNoOther(t *testing.T) {
 	require.Contains(t, line, "request erasure "+failing+": note who must answer")
 	require.NotContains(t, line, "user 1")
 }
+
+// A participant that was registered by the database's clock must answer although
+// the process's is behind, and the relay must whatever the clocks say.
+func TestRun_AsksWhoIsRegisteredWhateverTheProcessTakesForNow(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	require.NoError(t, erasures.Register(t.Context(), db.Pool, []erasures.Participant{
+		{Name: "orders"}, {Name: "billing", Since: time.Now().Add(time.Hour)},
+	}))
+	_, err := db.Pool.Exec(t.Context(), `UPDATE participants SET since = now() + interval '1 hour' WHERE name = 'identity-relay'`)
+	require.NoError(t, err)
+	s := settings(t)
+	s.Now = func() time.Time { return time.Now().Add(-time.Minute) }
+	id := insert(t, db, s, "u1", "grace")
+	_, err = db.Pool.Exec(t.Context(), `UPDATE erasures SET opened_at = $1, grace_until = $1`, s.Now())
+	require.NoError(t, err)
+	stop := run(t, erasures.Worker{Pool: db.Pool, Settings: s})
+	reaches(t, db, "requested", 1)
+	require.Empty(t, stop())
+	e, err := erasures.Get(t.Context(), db.Pool, id)
+	require.NoError(t, err)
+	require.Equal(t, []string{"identity-relay", "orders"}, e.WaitingFor)
+}
