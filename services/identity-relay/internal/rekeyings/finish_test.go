@@ -28,16 +28,22 @@ func (w warnings) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+func newTombstones(t *testing.T) *participant.Tombstones {
+	t.Helper()
+	keys := filepath.Join(t.TempDir(), "tombstones")
+	require.NoError(t, os.WriteFile(keys, []byte(participant.NewTombstoneKey("k1")), 0o600))
+	tombstones, err := participant.LoadTombstones(keys)
+	require.NoError(t, err)
+	return tombstones
+}
+
 // Two replicas look for the same work in the same order. The one that is later
 // must not take what the first has done for undone.
 func TestRun_TwoReplicasDoNotCollide(t *testing.T) {
 	t.Parallel()
 	const n = 40
 	db := identitytest.Postgres(t, schema.Sets()...)
-	keys := filepath.Join(t.TempDir(), "tombstones")
-	require.NoError(t, os.WriteFile(keys, []byte(participant.NewTombstoneKey("k1")), 0o600))
-	tombstones, err := participant.LoadTombstones(keys)
-	require.NoError(t, err)
+	tombstones := newTombstones(t)
 	raw, err := os.ReadFile("../../manifest.yaml")
 	require.NoError(t, err)
 	manifest, err := participant.ParseManifest(raw)
