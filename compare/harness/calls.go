@@ -94,8 +94,12 @@ func (w *world) shoppers(ctx context.Context, c contender, n int) ([]shopper, er
 }
 
 // load runs one call as fast as the callers are answered, and returns its
-// latency and what each cost in milliseconds of CPU.
+// latency and what each cost in milliseconds of CPU. It begins when nothing is
+// left to do of what was before.
 func (w *world) load(ctx context.Context, c contender, do func(ctx context.Context, i int) error) (latency, float64, error) {
+	if _, err := w.settled(ctx); err != nil {
+		return latency{}, 0, err
+	}
 	before, err := w.cpu(c)
 	if err != nil {
 		return latency{}, 0, err

@@ -72,9 +72,6 @@ func delegations(ctx context.Context, w *world) (report.Section, error) {
 		for turn := range p50 {
 			at := (turn + run) % len(p50)
 			i, delegated := at/2, at%2 == 1
-			if _, err := w.settled(ctx); err != nil {
-				return section, err
-			}
 			got, each, err := w.load(ctx, base[i], func(ctx context.Context, n int) error { return read(ctx, i, n, delegated) })
 			if err != nil {
 				return section, err
