@@ -47,7 +47,7 @@ func deletions(ctx context.Context, w *world) (report.Section, error) {
 	section := report.Section{
 		Title: "A user is deleted", Question: "When is a deleted user gone everywhere, what is left, and who can prove it?",
 		Method: []string{
-			fmt.Sprintf("The user is deleted at the provider and its webhook delivered; the user has %d orders and invoices. %d users a run, one after another; the median counts, and the rows of all of them together.", w.OrdersEach+1, w.perRun()),
+			fmt.Sprintf("The user is deleted at the provider and its webhook delivered; the user has %d orders and invoices. Users a run, one after another: %d; of their times the median counts, of their rows the sum.", w.OrdersEach+1, w.perRun()),
 			"Gone is when both databases have committed; in the federated archetype when the erasure is complete, with a receipt of each service that counted again, and a certificate. Its grace period, by default 24 h in which a deletion can be undone, is 0 s here.",
 			"The shadow archetype deletes orders by cascade and unnames invoices: a foreign key cannot keep the ID of a row that is gone. SET NULL is the choice of this variant; another may copy the recipient into the invoice. The federated one pseudonymises orders and keeps invoices under the ID, for as long as its manifest says the law wants them: these rows have a stated reason.",
 		},
@@ -80,7 +80,7 @@ func deletions(ctx context.Context, w *world) (report.Section, error) {
 	section.Measures = []report.Measure{
 		{Name: "until the webhook is answered", Unit: report.Milliseconds, Bars: answered},
 		{Name: "until gone everywhere", Unit: report.Milliseconds, Bars: gone},
-		{Name: fmt.Sprintf("rows that bear the IDs of %d deleted users", w.perRun()), Unit: report.Count, Bars: under},
+		{Name: "rows that bear the deleted users' IDs", Unit: report.Count, Bars: under},
 		{Name: "of these rows, without a stated reason", Unit: report.Count, Bars: left},
 	}
 	proof, err := w.proof(ctx, last)

@@ -31,7 +31,7 @@ const partArgument = "compare-part"
 
 func tiny() Options {
 	return Options{
-		Users: 600, OrdersEach: 1, Runs: 1, Lasting: 20 * time.Millisecond, Samples: 2, Newcomers: 10, Changes: 100,
+		Users: 600, OrdersEach: 1, Runs: 1, Lasting: 20 * time.Millisecond, Samples: 2, Newcomers: 10, Changes: 60,
 		Services: []int{1, 2}, Rows: []int{10}, SkipFsync: true,
 		Start: func(part Part, argument string) []string { return []string{partArgument, string(part), argument} },
 	}
@@ -46,16 +46,16 @@ func TestRun_MeasuresBothArchetypes(t *testing.T) {
 	o.Only = []string{"calls", "names", "rename", "deletion", "webhooks", "rekey", "service"}
 	r := measured(t, o)
 	for name, want := range map[string]struct{ shadow, federated float64 }{
-		"deletion: rows that bear the IDs of 1 deleted users":                             {0, 2}, // invoices, by law
-		"deletion: of these rows, without a stated reason":                                {0, 0},
-		"webhooks: after the repair: orders under a wrong name":                           {0, anything},
-		"webhooks: after the repair: orders that show a deleted user's name":              {0, 0},
-		"webhooks: after the repair: zombies: deleted users who have rows":                {0, 0},
-		"webhooks: after the repair: zombies: deleted users whose token is answered":      {0, 0},
-		"webhooks: after the repair: orphans: rows whose user the provider does not know": {0, 0},
-		"rekey: reads that were answered to tokens of the old IDs, of 10":                 {anything, 0},
-		"rekey: orders that were taken from tokens of the old IDs, of 10":                 {anything, 0},
-		"rekey: rows that bear the old IDs again":                                         {anything, 0},
+		"deletion: rows that bear the deleted users' IDs":                                                {0, 2}, // invoices, by law
+		"deletion: of these rows, without a stated reason":                                               {0, 0},
+		"webhooks: after the repair: orders under a wrong name":                                          {0, anything},
+		"webhooks: after the repair: orders that show a deleted user's name":                             {0, 0},
+		"webhooks: after the repair: zombies: deleted users who have rows":                               {0, 0},
+		"webhooks: after the repair: zombies: deleted users whose token is answered":                     {0, 0},
+		"webhooks: after the repair: orphans: rows that refer to a user whom the provider does not know": {0, 0},
+		"rekey: reads that were answered to tokens of the old IDs, of 10":                                {anything, 0},
+		"rekey: orders that were taken from tokens of the old IDs, of 10":                                {anything, 0},
+		"rekey: rows that bear the old IDs again":                                                        {anything, 0},
 	} {
 		section, measure, _ := strings.Cut(name, ": ")
 		bars := barsOf(t, r, section, measure)

@@ -13,11 +13,11 @@ func webhookFaults(ctx context.Context, w *world) (report.Section, error) {
 	section := report.Section{
 		Title: "Webhooks that are lost, repeated and late", Question: "One webhook in a hundred is lost, one comes twice, one too late: what is wrong then, and what repairs it?",
 		Method: []string{
-			fmt.Sprintf("%d users sign up, order once, are renamed twice, and every fifth is deleted. Each round is done at the provider first; then its webhooks are delivered to each system, and staff read all pages. Which webhooks go astray is drawn with a fixed seed and is the same for every receiver; it is simulated by whoever delivers. The provider gives up a lost one; a late one comes after all others.", w.Changes),
+			fmt.Sprintf("%d users sign up, order once, are renamed twice, and every fifth is deleted. Each round is done at the provider first; then its webhooks are delivered to each system, and staff read all pages. Which webhooks go astray is drawn with a fixed seed and is the same for every receiver; it is simulated by whoever delivers. The provider gives up a lost one; a late one comes after all others.", w.inUnrest()),
 			"Wrong names are counted on the pages that staff see, right after the last delivery, in the federated archetype once its event is published. A name that was read before the rename whose webhook is lost is then still in the federated directory's memory, if its " + spoken(directoryTTL) + " has not passed.",
-			"A zombie is a deleted user who is alive here: who has rows that stayed or came back, or whose token is still answered. An orphan is a row whose user the provider does not know; rows that a manifest keeps by law are not counted.",
+			"A zombie is a deleted user who is alive here: who has rows that stayed or came back, or whose token is still answered. An orphan is a row that refers to a user whom the provider does not know: rows that a manifest keeps by law are not counted, nor is the user's own row in a table of users.",
 			"Before it starts, the tables of users are made what the provider's is: users of other measurements are not repaired here.",
-			"The repair is each archetype's reconciliation with the provider's list of all users, run at once; the federated one looks a missing user up twice, a grace period apart (1 s here, a day by default). How often it runs is a setting of either.",
+			"The repair is each archetype's reconciliation with the provider's list of all users, run at once; the federated one looks a missing user up twice, a grace period apart (1 s here, a day by default). How often it runs is a setting of either. Tokens are tried again when no replica trusts a user's row any more that it read before (5 s, SHADOW_USER_CACHE).",
 		},
 	}
 	u, err := w.unrest(ctx)
@@ -65,7 +65,7 @@ type harm struct{ names, remembered, zombies, admitted, orphans int }
 func counted(moment string, of []harm) []report.Measure {
 	out := []report.Measure{
 		{Name: "orders under a wrong name"}, {Name: "orders that show a deleted user's name"}, {Name: "zombies: deleted users who have rows"},
-		{Name: "zombies: deleted users whose token is answered"}, {Name: "orphans: rows whose user the provider does not know"},
+		{Name: "zombies: deleted users whose token is answered"}, {Name: "orphans: rows that refer to a user whom the provider does not know"},
 	}
 	for m := range out {
 		out[m].Name, out[m].Unit, out[m].Bars = moment+out[m].Name, report.Count, bars()
@@ -109,7 +109,7 @@ func (u *unrest) waitForTheDirectory(ctx context.Context, section *report.Sectio
 			}
 		}
 	}
-	again := report.Measure{Name: "then: orders under a wrong name", Unit: report.Count, Bars: bars()}
+	again := report.Measure{Name: "once the directory has asked again: orders under a wrong name", Unit: report.Count, Bars: bars()}
 	for i := range contenders {
 		h, err := u.wrongNames(ctx, i)
 		if err != nil {

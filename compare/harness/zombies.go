@@ -44,6 +44,7 @@ func zombies(ctx context.Context, w *world) (report.Section, error) {
 		Title: "Deleted, with a live token", Question: "What can somebody still do whose account is gone and whose token is not?",
 		Method: []string{
 			fmt.Sprintf("At once when the provider's webhook is answered the user's token is tried, %d times one after another: their own orders are read, one is placed, and their invoices are read at billing. In the federated archetype the answer says that the relay knows it; the replicas hear of it after that, and what they let through until then is counted. Tokens live for two hours here.", attempts),
+			"In one database for all, only orders gets the webhook: billing trusts a user's row that it has read for 5 s (SHADOW_USER_CACHE), and answers as long.",
 			"The rows are counted when the federated archetype's erasure is complete; invoices that its manifest keeps by law are none of them.",
 			"Without tombstones, which many such tables lack, just-in-time provisioning takes the token for a new user.",
 		},
