@@ -69,11 +69,12 @@ func (m *Mesh) serveProbes(ctx context.Context, waitingFor string) error {
 
 var errWaiting = errors.New("waiting")
 
-// OpenPool opens the runtime role's pool.
-func OpenPool(ctx context.Context, b config.Backends) (*pgxpool.Pool, error) {
+// OpenPool opens the runtime role's pool, of at least so many connections unless the
+// URL says pool_max_conns.
+func OpenPool(ctx context.Context, b config.Backends, atLeast int32) (*pgxpool.Pool, error) {
 	url, err := config.ReadSecretFile(b.DatabaseURLFile)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL_FILE: %w", err)
 	}
-	return postgres.Open(ctx, url)
+	return postgres.OpenAtLeast(ctx, url, atLeast)
 }

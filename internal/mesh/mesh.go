@@ -39,6 +39,8 @@ type Options struct {
 	Logger     *slog.Logger
 	Now        func() time.Time // nil: time.Now
 	HTTPClient *http.Client     // nil: one that trusts CA_FILE
+	// Connections is how many the pool may have at least; the database's URL may say otherwise.
+	Connections int32
 	// SkipRevocations is for a service that learns of users in another way: there
 	// is no list, so no route of its access table may fail closed.
 	SkipRevocations bool
@@ -83,7 +85,7 @@ func (m *Mesh) open(ctx context.Context, o Options) (err error) {
 	if err := m.migrate(ctx, o.Backends, o.Migrations); err != nil {
 		return err
 	}
-	if m.Pool, err = OpenPool(ctx, o.Backends); err != nil {
+	if m.Pool, err = OpenPool(ctx, o.Backends, o.Connections); err != nil {
 		return err
 	}
 	if m.HTTPClient == nil {

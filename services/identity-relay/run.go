@@ -44,13 +44,17 @@ const (
 	// registryTimeout bounds the start: the registry must be known before an
 	// erasure asks who must answer.
 	registryTimeout = 30 * time.Second
+	// connections to Postgres that requests and background work share: erasures are
+	// finished four at a time, and a reconciliation and an audit keep one each for as
+	// long as they take. tests/bench-identity measures with as many.
+	connections = 16
 )
 
 // Run serves until ctx ends, then drains.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	m, err := mesh.Open(ctx, mesh.Options{
 		Name: name, Common: cfg.Common, Backends: cfg.Backends, Audiences: []string{api.Audience},
-		Migrations: schema.Sets(), Logger: log,
+		Migrations: schema.Sets(), Logger: log, Connections: connections,
 	})
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (r *report) head(ctx context.Context, s *system) error {
 		time.Now().UTC().Format("2006-01-02 15:04 MST"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, version, fsync,
 		s.conn.ConnectedServerVersion(), s.rounds, s.lasting)
 	r.text("Numbers are medians of the rounds; least and most are in brackets. The load, NATS, Postgres and the services share the machine. "+
-		"Turned up for the run: %d requests a second to the identity provider (default 20), %d erasures an hour from one source before the breaker holds them (default 100), %d connections from the relay to Postgres (default 4, or as many as processors); grace is 0 s.",
+		"Turned up for the run: %d requests a second to the identity provider (default 20), %d erasures an hour from one source before the breaker holds them (default 100), %d connections from the relay to Postgres (default 16); grace is 0 s.",
 		idpRequestsPerSecond, erasuresPerHour, s.pool)
 	return nil
 }
