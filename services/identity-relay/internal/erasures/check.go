@@ -83,7 +83,7 @@ func (w *Worker) checkOne(ctx context.Context) (found bool, err error) {
 
 func (w *Worker) rescue(ctx context.Context, id uuid.UUID, userID string, lookedUpAt time.Time) error {
 	err := w.transact(ctx, func(tx pgx.Tx) error {
-		_, err := Withdraw(ctx, tx, w.Settings, userID, lookedUpAt, Reappeared)
+		_, err := Rescue(ctx, tx, w.Settings, userID, lookedUpAt)
 		return err
 	})
 	if err != nil {

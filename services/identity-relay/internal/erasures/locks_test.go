@@ -94,3 +94,31 @@ func TestHoldUser_DoesNotWaitInACircleWithWhoReadmitsOrAsksAgain(t *testing.T) {
 		})
 	}
 }
+
+// Who records what a look-up found takes the next version, and then the row of
+// the erasure that it withdraws.
+func TestRescue_DoesNotWaitInACircleWithWhoRecordsALookUp(t *testing.T) {
+	t.Parallel()
+	db := identitytest.Postgres(t, schema.Sets()...)
+	s := settings(t)
+	id := insert(t, db, s, "u1", "grace")
+	recording := begin(t, db)
+	require.NoError(t, erasures.LockUser(t.Context(), recording, "u1", false))
+	_, err := recording.Exec(t.Context(), `UPDATE version_counter SET value = value + 1`)
+	require.NoError(t, err)
+	var rescued bool
+	await := meanwhile(t, db, func(tx pgx.Tx) (err error) {
+		rescued, err = erasures.Rescue(t.Context(), tx, s, "u1", time.Now().Add(time.Minute))
+		return err
+	})
+	waitsFor(t, db, recording, "advisory")
+	withdrawn, err := erasures.Withdraw(t.Context(), recording, s, "u1", time.Now().Add(time.Minute), erasures.Reappeared)
+	require.NoError(t, err)
+	require.True(t, withdrawn)
+	require.NoError(t, recording.Commit(t.Context()))
+	require.NoError(t, await())
+	require.False(t, rescued, "it was withdrawn already")
+	e, err := erasures.Get(t.Context(), db.Pool, id)
+	require.NoError(t, err)
+	require.Equal(t, erasures.Withdrawn, e.State)
+}

@@ -63,7 +63,8 @@ func Readmit(ctx context.Context, tx pgx.Tx, s Settings, id uuid.UUID, userID st
 
 // Withdraw takes an erasure back that has asked nobody yet, because the user was
 // found at the identity provider by a look-up that began at lookedUpAt. An
-// erasure that was opened since stands. It reports whether there was one.
+// erasure that was opened since stands. It reports whether there was one. The
+// caller holds the user's lock (LockUser): Rescue takes it.
 func Withdraw(ctx context.Context, tx pgx.Tx, s Settings, userID string, lookedUpAt time.Time, by Decider) (bool, error) {
 	var id uuid.UUID
 	err := tx.QueryRow(ctx, `SELECT id FROM erasures
@@ -79,6 +80,16 @@ func Withdraw(ctx context.Context, tx pgx.Tx, s Settings, userID string, lookedU
 		return false, err
 	}
 	return true, withdraw(ctx, tx, s, e, userID, by)
+}
+
+// Rescue locks the user and withdraws, because the look-up found them. The user
+// comes before the erasure's row: who records a fact about them, and then
+// withdraws, has them locked and the next version taken.
+func Rescue(ctx context.Context, tx pgx.Tx, s Settings, userID string, lookedUpAt time.Time) (bool, error) {
+	if err := LockUser(ctx, tx, userID, true); err != nil {
+		return false, err
+	}
+	return Withdraw(ctx, tx, s, userID, lookedUpAt, Reappeared)
 }
 
 func withdraw(ctx context.Context, tx pgx.Tx, s Settings, e Erasure, userID string, by Decider) error {

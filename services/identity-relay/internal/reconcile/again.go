@@ -115,7 +115,7 @@ func (p *pass) rescue(ctx context.Context) error {
 			continue
 		}
 		err = p.Recorder.Transact(ctx, func(tx pgx.Tx) error {
-			withdrawn, err := erasures.Withdraw(ctx, tx, p.Recorder.Erasures, userID, askedAt, erasures.Reappeared)
+			withdrawn, err := erasures.Rescue(ctx, tx, p.Recorder.Erasures, userID, askedAt)
 			if withdrawn && err == nil {
 				p.result.Rescued++
 			}
