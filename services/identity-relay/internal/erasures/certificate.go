@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	streamStatement = "The user's events were overwritten in the stream. " +
-		"A copy that a participant had not yet read, or a backup of the stream, ends with the stream's maximum age at the latest."
+	streamStatement = "The user's events were deleted from the stream. " +
+		"What its files still held of them, a copy that a participant had not yet read, or a backup of the stream, " +
+		"goes when the messages of that time have reached the stream's maximum age."
 	revocationStatement = "A hash of the user ID, cut to 16 bytes, stays on the list of blocked users, " +
 		"so that no credential that is still alive is accepted."
 	readmittedStatement = "The user was readmitted, and is on the list of blocked users no more."

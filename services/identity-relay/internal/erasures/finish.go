@@ -94,7 +94,7 @@ func (w *Worker) seal(ctx context.Context, id uuid.UUID) (sealed bool, err error
 // and who has not read them yet must.
 const ofErasure = `erasure_id = $1 AND type NOT IN ('` + identity.TypeErasureHeld + `', '` + identity.TypeErasureReleased + `')`
 
-// removeMessages overwrites the user's messages in the stream, with those that
+// removeMessages deletes the user's messages from the stream, with those that
 // an event has there because it was published again.
 func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 	rows, err := w.Pool.Query(ctx, `SELECT c.event_id, c.stream_sequence FROM event_copies c
@@ -137,14 +137,15 @@ func (w *Worker) removeMessages(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// RemoveMessage overwrites an event's message in the stream and reports whether
-// it was there. It looks before it deletes: the message may have aged out, and a
+// RemoveMessage deletes an event's message from the stream and reports whether it
+// was there. It looks before it deletes: the message may have aged out, and a
 // stream that was lost and made anew holds another user's event at that place.
 //
-// The server writes the message's block of up to 8 MB anew and syncs it, unless its
-// store is encrypted (nats-server 2.15, msgBlock.eraseMsg). A plain deletion leaves
-// the bytes there until the block is full and its last message has aged out, which
-// without much traffic is months.
+// Nobody can read it afterwards. Its bytes stay in the stream's file until the
+// server compacts the block or the block's last message has aged out, as a row's
+// stay until Postgres vacuums. Overwriting them (SecureDeleteMsg) writes and syncs
+// a block of 8 MB for each message (nats-server 2.15, msgBlock.eraseMsg): 595 MB
+// a second to erase 38 users, which had three messages each.
 func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, sequence uint64) (deleted bool, err error) {
 	m, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -156,7 +157,7 @@ func RemoveMessage(ctx context.Context, stream jetstream.Stream, id uuid.UUID, s
 	if m.Header.Get(jetstream.MsgIDHeader) != id.String() {
 		return false, nil
 	}
-	if err := stream.SecureDeleteMsg(ctx, sequence); err != nil {
+	if err := stream.DeleteMsg(ctx, sequence); err != nil {
 		if _, gone := stream.GetMsg(ctx, sequence); errors.Is(gone, jetstream.ErrMsgNotFound) {
 			return false, nil // another replica has deleted it in between
 		}

@@ -181,7 +181,7 @@ func (s *Service) own(ctx context.Context, tx pgx.Tx, id uuid.UUID, oldID, newID
 	return nil
 }
 
-// removeMessages overwrites the messages about the old ID in the stream. Their
+// removeMessages deletes the messages about the old ID from the stream. Their
 // events stay in the log, under the new ID, and are not told again.
 func (s *Service) removeMessages(ctx context.Context, id uuid.UUID) error {
 	type message struct {

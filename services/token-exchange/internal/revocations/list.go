@@ -121,8 +121,6 @@ func (l *List) Project(ctx context.Context) error {
 	var kv jetstream.KeyValue
 	var looked time.Time
 	return l.repeat(ctx, projectEvery, l.wake, "revocations cannot be projected", func() (err error) {
-		ctx, cancel := context.WithTimeout(ctx, putTimeout)
-		defer cancel()
 		defer func() {
 			if err != nil {
 				looked = time.Time{}
@@ -142,9 +140,7 @@ func (l *List) Project(ctx context.Context) error {
 			looked = time.Now()
 		}
 		for {
-			n, err := l.Store.Project(ctx, bucket, batch, func(ctx context.Context, rows []authn.Revocation) error {
-				return revocation.Put(ctx, kv, rows...)
-			})
+			n, err := l.put(ctx, kv, bucket)
 			if err != nil || n < batch {
 				return err
 			}
@@ -152,8 +148,19 @@ func (l *List) Project(ctx context.Context) error {
 	})
 }
 
+// put a batch of rows into the bucket, and tell how many they were.
+func (l *List) put(ctx context.Context, kv jetstream.KeyValue, bucket time.Time) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	return l.Store.Project(ctx, bucket, batch, func(ctx context.Context, rows []authn.Revocation) error {
+		return revocation.Put(ctx, kv, rows...)
+	})
+}
+
 // open finds the bucket and when it was made.
 func open(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
 	kv, err := js.KeyValue(ctx, streams.Revocations)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("open the bucket: %w", err)

@@ -118,9 +118,14 @@ func (s *Revocations) Project(ctx context.Context, bucket time.Time, limit int, 
 	return n, err
 }
 
+// page bounds how many rows one statement changes, which the server ends when it
+// takes too long (internal/postgres).
+const page = 5000
+
 // Forget implements revocations.Store.
 func (s *Revocations) Forget(ctx context.Context, bucket time.Time) error {
-	_, err := s.pool.Exec(ctx, `UPDATE revocations SET bucket = NULL WHERE bucket <> $1 AND expires_at > now()`, bucket)
+	err := s.inPages(ctx, `UPDATE revocations SET bucket = NULL WHERE (kind, key) IN (
+		SELECT kind, key FROM revocations WHERE bucket <> $2 AND expires_at > now() LIMIT $1)`, bucket)
 	if err != nil {
 		return fmt.Errorf("forget a lost bucket: %w", err)
 	}
@@ -129,8 +134,20 @@ func (s *Revocations) Forget(ctx context.Context, bucket time.Time) error {
 
 // Prune implements revocations.Store.
 func (s *Revocations) Prune(ctx context.Context) error {
-	if _, err := s.pool.Exec(ctx, `DELETE FROM revocations WHERE expires_at < now()`); err != nil {
+	err := s.inPages(ctx, `DELETE FROM revocations WHERE (kind, key) IN (SELECT kind, key FROM revocations WHERE expires_at < now() LIMIT $1)`)
+	if err != nil {
 		return fmt.Errorf("prune revocations: %w", err)
 	}
 	return nil
+}
+
+// inPages repeats a statement, whose first parameter is the page's size, until
+// nothing is left.
+func (s *Revocations) inPages(ctx context.Context, sql string, more ...any) error {
+	for {
+		tag, err := s.pool.Exec(ctx, sql, append([]any{page}, more...)...)
+		if err != nil || tag.RowsAffected() < page {
+			return err
+		}
+	}
 }
