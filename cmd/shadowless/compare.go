@@ -15,7 +15,7 @@ import (
 
 type compareCommand struct {
 	Users     int      `help:"Users of the identity provider; 100000 if not given." placeholder:"N" xor:"size"`
-	Runs      int      `help:"How often each archetype is measured, in turns; 6, or with --quick 5, if not given. A million users: --users 1000000 --runs 1." placeholder:"N"`
+	Runs      int      `help:"How often each archetype is measured, in turns; 6, or with --quick 3, if not given. A million users: --users 1000000 --runs 1." placeholder:"N"`
 	Quick     bool     `help:"Few users and short runs: rough numbers within two minutes." xor:"size"`
 	Only      []string `help:"Only these scenarios, separated by commas."`
 	Out       string   `help:"Where the reports go." default:"bin/compare" type:"path"`

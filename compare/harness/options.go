@@ -46,7 +46,7 @@ type Options struct {
 // contenders, so that each begins as often as the others.
 func Full(users int) Options {
 	return Options{
-		Users: users, OrdersEach: 2, Runs: 6, Lasting: 1200 * time.Millisecond, Samples: 32, Newcomers: 700, Changes: 700,
+		Users: users, OrdersEach: 2, Runs: 6, Lasting: 1200 * time.Millisecond, Samples: 32, Newcomers: 1000, Changes: 700,
 		Services: []int{1, 2, 4, 8}, Rows: []int{10, 100, 1000, 10_000},
 	}
 }
@@ -54,7 +54,7 @@ func Full(users int) Options {
 // Quick shows the same within two minutes, roughly.
 func Quick() Options {
 	return Options{
-		Users: 3_000, OrdersEach: 2, Runs: 5, Lasting: 150 * time.Millisecond, Samples: 6, Newcomers: 80, Changes: 100,
+		Users: 3_000, OrdersEach: 2, Runs: 3, Lasting: 150 * time.Millisecond, Samples: 6, Newcomers: 80, Changes: 100,
 		Services: []int{1, 2, 4}, Rows: []int{10, 1000}, Quick: true,
 	}
 }
