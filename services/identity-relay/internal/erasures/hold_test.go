@@ -14,8 +14,8 @@ import (
 	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
 )
 
-// Whoever seals an erasure holds its row and then waits for the user: a hold that
-// has the user and waits for the row would wait for ever.
+// Whoever seals an erasure has its row, and passes over a user that a hold has
+// locked. The hold comes too late and says so, also while the row is taken.
 func TestHoldUser_DoesNotWaitForWhoSealsTheErasure(t *testing.T) {
 	t.Parallel()
 	db := identitytest.Postgres(t, schema.Sets()...)
