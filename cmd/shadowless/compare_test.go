@@ -25,7 +25,7 @@ func TestCompare_QuickHasItsOwnSize(t *testing.T) {
 	quick, err := parse("--quick")
 	require.NoError(t, err)
 	require.True(t, quick.options().Quick)
-	require.Equal(t, 5, quick.options().Runs)
+	require.Equal(t, 3, quick.options().Runs)
 	million, err := parse("--users", "1000000", "--runs", "1")
 	require.NoError(t, err)
 	require.Equal(t, [2]int{1_000_000, 1}, [2]int{million.options().Users, million.options().Runs})
