@@ -23,7 +23,7 @@ const (
 	stepBatch    = 100
 	// atOnce is how many erasures are moved on side by side: each step waits for
 	// its commit, and Postgres writes several at once. One at a time 56 erasures a
-	// second, four 60 to 69 (`make bench-identity BENCH_ARGS="-only erasure"`).
+	// second, four 94 (`make bench-identity BENCH_ARGS="-only erasure"`).
 	atOnce = 4
 )
 

@@ -248,6 +248,16 @@ func TestProjector_BeatsUnderLoad(t *testing.T) {
 	for writer := range cap(loaded) {
 		go func() {
 			for i := 0; ctx.Err() == nil; i++ {
+				// Always some, and never more than the projector takes at once: one that
+				// falls behind has no news to beat about.
+				var pending int
+				if err := b.db.Pool.QueryRow(context.WithoutCancel(ctx), `SELECT count(*) FROM revocations WHERE pending`).Scan(&pending); err != nil {
+					loaded <- err
+					return
+				}
+				if pending > 50 {
+					continue
+				}
 				err := pgx.BeginFunc(context.WithoutCancel(ctx), b.db.Pool, func(tx pgx.Tx) error {
 					_, err := revocations.Revoke(context.WithoutCancel(ctx), tx, authn.RevokedToken, fmt.Sprint(writer, "/", i), revocations.CauseOperator, time.Now())
 					return err
