@@ -52,7 +52,7 @@ func Files() map[string][]byte {
 		"access.md": accessTables(), "configuration.md": configuration(), "network.md": network(), "problems.md": problems(),
 	}
 	maps.Copy(files, events())
-	files["faq.md"] = questions()
+	files["faq.md"], files["archetypes.md"] = questions(), archetypes()
 	return files
 }
 
