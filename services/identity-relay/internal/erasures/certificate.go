@@ -11,8 +11,8 @@ import (
 
 const (
 	streamStatement = "The user's events were deleted from the stream. " +
-		"What its files still held of them, a copy that a participant had not yet read, or a backup of the stream, " +
-		"goes when the messages of that time have reached the stream's maximum age."
+		"Their bytes stay in its files, where no client reaches them, until the server compacts the file or all messages in it have reached " +
+		"the stream's maximum age. A copy that a participant had not yet read ends with that age at the latest; a backup of the stream ends when its keeper deletes it."
 	revocationStatement = "A hash of the user ID, cut to 16 bytes, stays on the list of blocked users, " +
 		"so that no credential that is still alive is accepted."
 	readmittedStatement = "The user was readmitted, and is on the list of blocked users no more."
