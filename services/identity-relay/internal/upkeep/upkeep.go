@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/shadowless/shadowless/internal/postgres"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/revocations"
 )
 
@@ -17,10 +18,6 @@ const interval = 10 * time.Minute
 
 // breaker is how long the minutes of the breaker are kept; it looks at an hour.
 const breaker = 2 * time.Hour
-
-// chunk is how many rows a statement removes at most. However many are old, each
-// ends before its timeout, and what it has removed stays removed.
-const chunk = 10_000
 
 // Upkeep prunes by age.
 type Upkeep struct {
@@ -54,7 +51,7 @@ func (u Upkeep) Run(ctx context.Context) error {
 // messages are still to be deleted. Rows that are locked stay for the next time.
 // One table that fails keeps nothing in the others.
 func (u Upkeep) Prune(ctx context.Context) error {
-	removals := []removal{func(ctx context.Context) (int64, error) { return revocations.Prune(ctx, u.Pool, chunk) }}
+	failed := []error{revocations.Prune(ctx, u.Pool)}
 	for _, old := range []struct {
 		table, key, where string
 		age               time.Duration
@@ -68,29 +65,11 @@ func (u Upkeep) Prune(ctx context.Context) error {
 			AND started_at < (SELECT max(started_at) FROM reconciliations WHERE listed IS NOT NULL) ORDER BY started_at`, u.Reconciliations},
 		{"erasure_breaker", "source, minute", `minute < now() - $1::interval`, breaker},
 	} {
-		removals = append(removals, func(ctx context.Context) (int64, error) {
-			tag, err := u.Pool.Exec(ctx, `DELETE FROM `+old.table+` WHERE (`+old.key+`) IN (
-				SELECT `+old.key+` FROM `+old.table+` WHERE `+old.where+` LIMIT $2 FOR UPDATE SKIP LOCKED)`, old.age, chunk)
-			if err != nil {
-				return 0, fmt.Errorf("prune %s: %w", old.table, err)
-			}
-			return tag.RowsAffected(), nil
-		})
-	}
-	var failed []error
-	for _, remove := range removals {
-		failed = append(failed, remove.all(ctx))
-	}
-	return errors.Join(failed...)
-}
-
-// removal removes at most a chunk and returns how many rows that were.
-type removal func(ctx context.Context) (int64, error)
-
-func (remove removal) all(ctx context.Context) error {
-	for {
-		if n, err := remove(ctx); err != nil || n < chunk {
-			return err
+		err := postgres.InChunks(ctx, u.Pool, `DELETE FROM `+old.table+` WHERE (`+old.key+`) IN (
+			SELECT `+old.key+` FROM `+old.table+` WHERE `+old.where+` LIMIT $2 FOR UPDATE SKIP LOCKED)`, old.age)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("prune %s: %w", old.table, err))
 		}
 	}
+	return errors.Join(failed...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/shadowless/shadowless/internal/postgres"
 	"github.com/shadowless/shadowless/pkg/identity/identitytest"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/schema"
 	"github.com/shadowless/shadowless/services/identity-relay/internal/upkeep"
@@ -70,9 +71,9 @@ func left(t *testing.T, db *identitytest.Database, table string) (n int) {
 func TestPrune_RemovesManyRowsInChunks(t *testing.T) {
 	t.Parallel()
 	u, db := newUpkeep(t)
-	fill(t, db, 2*upkeep.Chunk+1)
+	fill(t, db, 2*postgres.Chunk+1)
 	for _, table := range tables {
-		refuseMany(t, db, table, upkeep.Chunk)
+		refuseMany(t, db, table, postgres.Chunk)
 	}
 	require.NoError(t, u.Prune(t.Context()))
 	for _, table := range tables {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/shadowless/shadowless/internal/postgres"
 	"github.com/shadowless/shadowless/pkg/authn"
 	"github.com/shadowless/shadowless/services/token-exchange/internal/revocations"
 )
@@ -118,14 +119,10 @@ func (s *Revocations) Project(ctx context.Context, bucket time.Time, limit int, 
 	return n, err
 }
 
-// page bounds how many rows one statement changes, which the server ends when it
-// takes too long (internal/postgres).
-const page = 5000
-
 // Forget implements revocations.Store.
 func (s *Revocations) Forget(ctx context.Context, bucket time.Time) error {
-	err := s.inPages(ctx, `UPDATE revocations SET bucket = NULL WHERE (kind, key) IN (
-		SELECT kind, key FROM revocations WHERE bucket <> $2 AND expires_at > now() LIMIT $1)`, bucket)
+	err := postgres.InChunks(ctx, s.pool, `UPDATE revocations SET bucket = NULL WHERE (kind, key) IN (
+		SELECT kind, key FROM revocations WHERE bucket <> $1 AND expires_at > now() LIMIT $2)`, bucket)
 	if err != nil {
 		return fmt.Errorf("forget a lost bucket: %w", err)
 	}
@@ -134,20 +131,9 @@ func (s *Revocations) Forget(ctx context.Context, bucket time.Time) error {
 
 // Prune implements revocations.Store.
 func (s *Revocations) Prune(ctx context.Context) error {
-	err := s.inPages(ctx, `DELETE FROM revocations WHERE (kind, key) IN (SELECT kind, key FROM revocations WHERE expires_at < now() LIMIT $1)`)
+	err := postgres.InChunks(ctx, s.pool, `DELETE FROM revocations WHERE (kind, key) IN (SELECT kind, key FROM revocations WHERE expires_at < now() LIMIT $1)`)
 	if err != nil {
 		return fmt.Errorf("prune revocations: %w", err)
 	}
 	return nil
-}
-
-// inPages repeats a statement, whose first parameter is the page's size, until
-// nothing is left.
-func (s *Revocations) inPages(ctx context.Context, sql string, more ...any) error {
-	for {
-		tag, err := s.pool.Exec(ctx, sql, append([]any{page}, more...)...)
-		if err != nil || tag.RowsAffected() < page {
-			return err
-		}
-	}
 }

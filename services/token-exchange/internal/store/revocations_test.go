@@ -10,9 +10,9 @@ import (
 )
 
 // More rows than one statement may change are forgotten and pruned to the last.
-func TestRevocations_ForgetsAndPrunesPageByPage(t *testing.T) {
+func TestRevocations_ForgetsAndPrunesInChunks(t *testing.T) {
 	t.Parallel()
-	const rows = 12_000
+	const rows = 24_000
 	db := database(t)
 	s := store.NewRevocations(db.Pool)
 	lost, made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
