@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/shadowless/shadowless/internal/streams"
 	"github.com/shadowless/shadowless/pkg/authn"
@@ -103,9 +102,4 @@ var kinds = map[string]authn.RevocationKind{
 func KindOf(name string) (authn.RevocationKind, bool) {
 	kind, ok := kinds[name]
 	return kind, ok
-}
-
-// Execer is a pool or a transaction.
-type Execer interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
