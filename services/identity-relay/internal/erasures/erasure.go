@@ -4,6 +4,11 @@
 // is then requested of every registered participant, and is complete when all of
 // them have answered with a receipt. The relay is a participant too, and answers
 // last: it needs the user ID until everybody else is done.
+//
+// Locks are taken in one order, so that nobody waits in a circle: the user
+// (LockUser), then legal holds, then the row of the erasure. Who has a row first,
+// as the Worker, waits for none of the others: it skips what is locked, and tries
+// again later.
 package erasures
 
 import (
